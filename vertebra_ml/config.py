@@ -1,0 +1,146 @@
+"""The typed, frozen mirror of ``params.yaml``: an unknown or missing key is an error that names it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vertebra_ml.anatomy import RANK
+from vertebra_ml.errors import ModelError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Level = Literal[tuple(RANK)]  # type: ignore[valid-type]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, complete, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Section):
+    """Where raw scans lie and how each folder is laid out."""
+
+    root: Path
+    sources: dict[str, str]
+
+
+class Limits(Section):
+    """What a raw scan may be."""
+
+    voxels_max: Count
+    spacing_min_mm: Positive
+    spacing_max_mm: Positive
+    height_min_mm: Positive
+    width_min_mm: Positive
+    hu_low_max: int
+    hu_high_min: int
+    gap_sigmas: Positive
+
+
+class Split(Section):
+    """Shares of patients, and the levels that each part must show."""
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction
+    levels: tuple[Level, ...]
+
+
+class Phantoms(Section):
+    """Size of the synthetic cohort."""
+
+    train: Count
+    validation: Count
+    workers: Count
+
+
+class Projection(Section):
+    """How a CT becomes a pair of MIPs."""
+
+    spacing_mm: Positive
+    body_threshold_hu: int
+    sagittal_slab_mm: Positive
+
+
+class SliceSpotter(Section):
+    """Settings of the model kind ``slice_spotter``."""
+
+    levels: tuple[Level, ...]
+    architecture: Literal["compact", "kanavati"]
+    loss: Literal["bce", "focal"]
+    target: Literal["gaussian", "onehot"]
+    target_sigma_mm: Positive
+    epochs: Count
+    steps_per_epoch: Count
+    batch: Count
+    learning_rate: Positive
+    patience: Count
+    presence_threshold: Fraction
+    warning_score: Fraction
+
+
+class Models(Section):
+    """One section a model kind."""
+
+    slice_spotter: SliceSpotter
+
+
+class Evaluate(Section):
+    """What a trained model is measured on."""
+
+    phantoms: int = Field(ge=0)
+    gross_mm: Positive
+    bootstrap: Count
+
+
+class Gate(Section):
+    """Thresholds that a model must meet to be promoted."""
+
+    median_mm_max: Positive
+    gross_rate_max: Fraction
+    presence_min: Fraction
+
+
+class Tracking(Section):
+    """The tracking server and the names of registered models, by kind."""
+
+    uri: str
+    experiment: str
+    registered: dict[str, str]
+
+
+class Params(Section):
+    """All of ``params.yaml``."""
+
+    seed: int = Field(ge=0)
+    data: Data
+    limits: Limits
+    split: Split
+    phantoms: Phantoms
+    projection: Projection
+    models: Models
+    evaluate: Evaluate
+    gate: Gate
+    tracking: Tracking
+
+
+def load(path: Path) -> Params:
+    """Read and check ``params.yaml``.
+
+    Raises ModelError naming the file and each key that is unknown, missing or out of range.
+    """
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError) as error:
+        found = str(error).replace("\n", " ")
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+    raise ModelError(
+        path, found=found, expected="the keys of vertebra_ml/config.py", fix="correct the file"
+    )
