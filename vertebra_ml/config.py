@@ -1,10 +1,10 @@
-"""The typed, frozen mirror of ``params.yaml``: an unknown or missing key is an error that names it."""
+"""The typed, frozen mirror of ``params.yaml``: unknown and missing keys are errors by name."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vertebra_ml.anatomy import RANK
 from vertebra_ml.errors import ModelError
@@ -12,7 +12,15 @@ from vertebra_ml.errors import ModelError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Level = Literal[tuple(RANK)]  # type: ignore[valid-type]
+
+
+def _known_level(level: str) -> str:
+    if level not in RANK:
+        raise ValueError(f"{level!r} is no vertebra (C1..C7, T1..T13, L1..L6)")
+    return level
+
+
+Level = Annotated[str, AfterValidator(_known_level)]
 
 
 class Section(BaseModel):

@@ -1,11 +1,11 @@
 """The errors that this library raises, drawn once.
 
-    VertebraError
-    |-- DatasetError   a file, a case or a label is not what its layout says
-    |-- GeometryError  an affine, a spacing or a shape that no scan can have
-    |-- LimitError     valid, but beyond a stated limit (size, field, spacing, intensity)
-    |-- GateError      a data check failed
-    `-- ModelError     a model folder, a version or a setting does not fit
+VertebraError
+|-- DatasetError   a file, a case or a label is not what its layout says
+|-- GeometryError  an affine, a spacing or a shape that no scan can have
+|-- LimitError     valid, but beyond a stated limit (size, field, spacing, intensity)
+|-- GateError      a data check failed
+`-- ModelError     a model folder, a version or a setting does not fit
 """
 
 

@@ -198,7 +198,7 @@ ROW_COLUMNS = (
 """Columns of ``slices.csv`` and of a REST answer."""
 
 ROUND_DIGITS = 3
-"""Decimals of mm and scores in rows: a micrometre, so that files, CLI and REST agree to the digit."""
+"""Decimals of mm and scores in rows, so that files, CLI and REST agree to the digit."""
 
 
 def _number(value: float) -> float | None:

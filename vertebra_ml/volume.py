@@ -25,12 +25,12 @@ Affine = NDArray[np.float64]
 MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 50.0  # beyond both, the unit of the file is not mm
 AIR_HU = -1024
 MAX_SHEAR = 0.02
-"""Largest cosine between two axes of a grid: 1.1 degrees. Gantry tilt is resampled by its reader."""
+"""Largest cosine between two axes of a grid: 1.1 degrees. Gantry tilt is its reader's business."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The grid of the file a volume came from; it stays the same through every change of the volume.
+    """The grid of the file a volume came from; no change of the volume touches it.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Source:
         return float(spacing_of(self.affine)[self.slice_axis])
 
     def slice_position(self, point_mm: NDArray[np.float64]) -> float:
-        """Return the fractional slice index of a (3,) RAS+ mm point; it may lie outside the file."""
+        """Return the fractional slice index of a (3,) RAS+ mm point, within the file or not."""
         voxel = world_to_voxel(self.affine, point_mm)
         return float(voxel[..., self.slice_axis])
 
     def slice_at(self, point_mm: NDArray[np.float64]) -> SliceReference | None:
-        """Return the slice nearest to a (3,) RAS+ mm point; None where that lies outside the file."""
+        """Return the slice nearest to a (3,) RAS+ mm point; None outside the file."""
         index = int(np.floor(self.slice_position(point_mm) + 0.5))
         if not 0 <= index < self.shape[self.slice_axis]:
             return None
@@ -160,7 +160,7 @@ class Volume:
         return result
 
     def reorient(self, orientation: str = "RAS") -> Self:
-        """Return the same voxels with axes swapped and flipped to ``orientation``; a view, no copy."""
+        """Return the same voxels with axes swapped and flipped to ``orientation``, as a view."""
         change = ornt_transform(io_orientation(self.affine), axcodes2ornt(orientation))
         array = apply_orientation(self.array, change)
         affine = self.affine @ inv_ornt_aff(change, self.shape)
@@ -184,7 +184,7 @@ class Volume:
     def pad(
         self, before: tuple[int, int, int], after: tuple[int, int, int], value: float = AIR_HU
     ) -> Self:
-        """Return the volume with ``before`` and ``after`` voxels of ``value`` added on each axis."""
+        """Return the volume with voxels of ``value`` added before and after each axis."""
         widths = list(zip(before, after, strict=True))
         array = np.pad(self.array, widths, constant_values=value)
         start = (-before[0], -before[1], -before[2])

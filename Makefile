@@ -1,0 +1,69 @@
+# Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check format ui serve bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRA ?= cpu
+PORT ?= 5001
+UI_PORT ?= 5000
+NAME ?= vertebra-slice-spotter
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export GX_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := true
+export TF_CPP_MIN_LOG_LEVEL := 2
+export TF_ENABLE_ONEDNN_OPTS ?= 1
+
+help:  ## show what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## environment with everything in it (uv is fetched where it is missing)
+
+# uv lives in a small environment of its own where the machine has none.
+UV := $(shell command -v uv 2>/dev/null)
+ifeq ($(UV),)
+UV := $(CURDIR)/.uv/bin/uv
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+endif
+
+$(VENV)/.ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --extra $(EXTRA) --python $(PYTHON)
+	touch $@
+
+repro: setup  ## pull the shipped caches, run what is out of date, register, promote a first model
+	dvc pull --quiet
+	dvc repro
+	vertebra-ml promote $(NAME) --first --reason "first model of this registry, passed the quality gate"
+	vertebra-ml models
+
+test: setup  ## all tests
+	pytest
+
+check: setup  ## lint, format, types, import floors
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format: setup  ## mend what lint and format can mend
+	ruff check --fix .
+	ruff format .
+
+ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
+
+serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invocations)
+	MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve \
+		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT)
+
+bench: setup  ## speed, as ratios to baselines in one run
+	python -m benchmarks
+
+clean:  ## remove what can be made again, but not DVC's cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
