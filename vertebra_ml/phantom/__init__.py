@@ -1,0 +1,1 @@
+"""Synthetic CT with known landmarks: real bones, spine statistics, pose, tissue, scanner."""

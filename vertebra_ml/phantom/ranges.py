@@ -1,0 +1,111 @@
+"""The limits of every random choice that makes a phantom: one table a population.
+
+``TRAINING`` is wide, so that a model meets more than one hospital's patients. ``UNLIKE`` is another
+population, partly outside ``TRAINING``: a model that only learned the training phantoms shows there.
+A pair is (low, high) of a uniform draw, a rate is a probability, a spread multiplies a fitted
+standard deviation.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Limits of the random choices. Lengths in mm, angles in degrees, factors without unit."""
+
+    # Column: the fitted statistics of real spines (statistics.json) times these.
+    gap_spread: float = 1.1
+    """Multiplies the fitted spread of gap lengths."""
+    curve_spread: float = 1.1
+    """Multiplies the fitted spread of front-to-back drifts: kyphosis and lordosis."""
+    size: Pair = (0.93, 1.07)
+    """Whole-body factor on top of the drawn column."""
+    scoliosis_rate: float = 0.15
+    cobb_deg: Pair = (8.0, 40.0)
+    vertebra_width: Pair = (0.92, 1.10)
+    vertebra_depth: Pair = (0.92, 1.10)
+    disc_height: Pair = (0.80, 1.15)
+    """Factor on the share of a gap that the disc fills."""
+
+    # Variants: real rates are about 2 % (L6), 0.4 % (T12 absent), 1 % (T13); mildly oversampled.
+    l6_rate: float = 0.05
+    t13_rate: float = 0.025
+    t12_absent_rate: float = 0.02
+    lumbar_rib_rate: float = 0.05
+    cervical_rib_rate: float = 0.01
+
+    # Wear and harm.
+    osteophyte_rate: float = 0.30
+    osteophyte_mm: Pair = (2.0, 7.0)
+    fracture_rate: float = 0.12
+    fracture_loss: Pair = (0.2, 0.5)
+    """Part of the front height that a wedge fracture takes."""
+
+    # Chest.
+    chest_width: Pair = (0.88, 1.12)
+    chest_depth: Pair = (0.84, 1.16)
+    rib_fall_deg: Pair = (-9.0, 9.0)
+    """Added to each rib's own slope; positive falls more steeply."""
+    rib11_length: Pair = (0.7, 1.15)
+    rib12_length: Pair = (0.2, 1.5)
+    rib_thickness: Pair = (0.85, 1.2)
+
+    # Girdles and pelvis.
+    crest_mm: Pair = (-16.0, 20.0)
+    """Line over the iliac crests above (+) the centre of L4/L5's disc."""
+    pelvis_width: Pair = (0.9, 1.12)
+    pelvic_tilt_deg: Pair = (-9.0, 9.0)
+    shoulder_lift_mm: Pair = (-12.0, 22.0)
+    arms_up_rate: float = 0.6
+    neck_deg: Pair = (-14.0, 14.0)
+
+    # The body on the table.
+    turn_deg: Pair = (-6.0, 6.0)
+    """About the head-foot axis."""
+    lean_deg: Pair = (-4.0, 4.0)
+    """To the side, about the front-back axis."""
+    nod_deg: Pair = (-5.0, 5.0)
+    """About the left-right axis."""
+
+
+TRAINING: Final = Ranges()
+"""What training phantoms are drawn from."""
+
+UNLIKE: Final = Ranges(
+    gap_spread=1.4,
+    curve_spread=1.4,
+    size=(0.84, 1.14),
+    scoliosis_rate=0.4,
+    cobb_deg=(20.0, 55.0),
+    vertebra_width=(0.86, 1.16),
+    vertebra_depth=(0.86, 1.16),
+    disc_height=(0.6, 1.25),
+    l6_rate=0.10,
+    t13_rate=0.05,
+    t12_absent_rate=0.05,
+    lumbar_rib_rate=0.10,
+    osteophyte_rate=0.6,
+    osteophyte_mm=(4.0, 10.0),
+    fracture_rate=0.35,
+    fracture_loss=(0.3, 0.65),
+    chest_width=(0.82, 1.18),
+    chest_depth=(0.76, 1.24),
+    rib_fall_deg=(-14.0, 14.0),
+    rib11_length=(0.5, 1.3),
+    rib12_length=(0.1, 1.8),
+    crest_mm=(-24.0, 28.0),
+    pelvis_width=(0.84, 1.18),
+    pelvic_tilt_deg=(-14.0, 14.0),
+    shoulder_lift_mm=(-18.0, 28.0),
+    arms_up_rate=0.4,
+    turn_deg=(-10.0, 10.0),
+    lean_deg=(-7.0, 7.0),
+    nod_deg=(-8.0, 8.0),
+)
+"""Another population, for validation: wider, sicker, more variants than ``TRAINING``."""
+
+RANGES: Final[dict[str, Ranges]] = {"training": TRAINING, "unlike": UNLIKE}
+"""By name, as callers give it."""
