@@ -37,33 +37,33 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 	touch $@
 
 repro: setup  ## pull the shipped caches, run what is out of date, register, promote a first model
-	dvc pull --quiet
-	dvc repro
-	vertebra-ml promote $(NAME) --first --reason "first model of this registry, passed the quality gate"
-	vertebra-ml models
+	$(BIN)/dvc pull --quiet
+	$(BIN)/dvc repro
+	$(BIN)/vertebra-ml promote $(NAME) --first --reason "first model of this registry, passed the quality gate"
+	$(BIN)/vertebra-ml models
 
 test: setup  ## all tests
-	pytest
+	$(BIN)/pytest
 
 check: setup  ## lint, format, types, import floors
-	ruff check .
-	ruff format --check .
-	mypy
-	lint-imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup  ## mend what lint and format can mend
-	ruff check --fix .
-	ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
-	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
 serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invocations)
-	MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve \
+	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(BIN)/mlflow models serve \
 		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT)
 
 bench: setup  ## speed, as ratios to baselines in one run
-	python -m benchmarks
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove what can be made again, but not DVC's cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
