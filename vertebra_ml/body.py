@@ -1,0 +1,113 @@
+"""Where the body is: a coarse mask of a CT, without table, cables, blanket and separate arms.
+
+Everything here works on cells of about 4 mm, sampled one voxel each straight from the CT, so that
+a whole trunk is under a million cells. Arrays are (x, y, z) in RAS order: x grows to the right,
+y to the front, z to the head.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+CELL_MM = 4.0
+"""Wanted edge of a cell: a body's outline is smooth at this scale, a table's shell vanishes."""
+
+SHEET_MM = 14.0
+"""Solid things thinner than this in a slice (table shells, blankets, cables, fingers) are no body."""
+
+ARM_GAP_MM = 70.0
+"""A part of a slice that comes no nearer than this to the spine is an arm, not the trunk."""
+
+_IN_SLICE = ndimage.generate_binary_structure(3, 1) & np.array([False, True, False])
+"""Neighbours in the same slice only: z is often thick, and thin fields have no z to lose."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A CT sampled at one voxel a cell.
+
+    Parameters
+    ----------
+    hu : (x, y, z) samples, RAS order.
+    steps : voxels a cell along each axis; voxels past the last whole cell belong to that cell.
+    spacing_mm : edges of a cell.
+    """
+
+    hu: NDArray[Any]
+    steps: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+
+
+def sample(array: NDArray[Any], spacing_mm: tuple[float, float, float]) -> Cells:
+    """Sample an (x, y, z) array of voxels ``spacing_mm`` apart at the middle of each cell."""
+    steps = [
+        int(np.clip(round(CELL_MM / mm), 1, n))
+        for mm, n in zip(spacing_mm, array.shape, strict=True)
+    ]
+    starts = tuple(
+        slice(step // 2, n // step * step, step) for step, n in zip(steps, array.shape, strict=True)
+    )
+    x, y, z = (step * mm for step, mm in zip(steps, spacing_mm, strict=True))
+    # One contiguous copy, x fastest, whatever the order of the CT in memory.
+    hu = np.array(array[starts], order="F")
+    return Cells(hu, (steps[0], steps[1], steps[2]), (float(x), float(y), float(z)))
+
+
+def body_mask(cells: Cells, threshold_hu: float) -> Mask:
+    """Return (x, y, z) True in cells of the body, lungs and bowel gas filled slice by slice.
+
+    Solid is what exceeds ``threshold_hu``. Sheets are opened away, the largest connected thing is
+    the body, and what the opening took from its skin is given back. All False where all is air.
+    Arms that touch the trunk in 3D are still there: see ``trunk_only``.
+    """
+    solid = cells.hu > threshold_hu
+    core = largest(_opened(solid, cells.spacing_mm))
+    return filled(ndimage.binary_dilation(core, _IN_SLICE) & solid)
+
+
+def _opened(solid: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    # Beyond the field the body goes on: a border must not be eaten.
+    times = max(1, round(SHEET_MM / 2 / max(spacing_mm[:2]) - 0.5))
+    eroded = ndimage.binary_erosion(solid, _IN_SLICE, iterations=times, border_value=1)
+    return ndimage.binary_dilation(eroded, _IN_SLICE, iterations=times) & solid
+
+
+def largest(mask: Mask) -> Mask:
+    """Return the largest face-connected part of ``mask``; all False where there is none."""
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel(order="K"))
+    sizes[0] = 0
+    result: Mask = parts == sizes.argmax()
+    return result
+
+
+def filled(mask: Mask) -> Mask:
+    """Return ``mask`` with the holes of each slice (air that does not reach the border) filled."""
+    gaps, count = ndimage.label(~mask, _IN_SLICE)
+    inside = np.ones(count + 1, dtype=bool)
+    inside[np.unique(gaps[[0, -1]])] = False
+    inside[np.unique(gaps[:, [0, -1]])] = False
+    result: Mask = inside[gaps] | mask
+    return result
+
+
+def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cell_mm: float) -> Mask:
+    """Return ``mask`` without the parts of each slice that lie far to the side of the spine.
+
+    ``spine_cells`` is (z,): the spine's x in cells, ``cell_mm`` the width of a cell.
+    """
+    parts, count = ndimage.label(mask, _IN_SLICE)
+    away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cell_mm  # (x, z)
+    near = np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)
+    keep = np.zeros(count + 1, dtype=bool)
+    keep[np.unique(parts[near])] = True
+    keep[0] = False
+    result: Mask = keep[parts]
+    return result
