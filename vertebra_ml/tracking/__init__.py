@@ -1,0 +1,32 @@
+"""The only door to MLflow: runs, registry, promotion.
+
+    start_training_run   a run that is live while it trains and goes on after a kill
+    publish              the run and the registered version of a model folder, once
+    models, fetch        what is registered; the folder of a registered model
+    promote, rollback    which version answers as production
+
+``uri`` is a tracking store everywhere: ``sqlite:///mlflow.db``, a server's http address, or None
+for MLflow's own choice (``MLFLOW_TRACKING_URI``).
+"""
+
+import os
+
+# Read once, when mlflow is imported, and only from the environment.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from vertebra_ml.tracking.promotion import promote, rollback
+from vertebra_ml.tracking.publish import Published, publish
+from vertebra_ml.tracking.registry import fetch, identity, models
+from vertebra_ml.tracking.runs import TrainingRun, start_training_run
+
+__all__ = [
+    "Published",
+    "TrainingRun",
+    "fetch",
+    "identity",
+    "models",
+    "promote",
+    "publish",
+    "rollback",
+    "start_training_run",
+]

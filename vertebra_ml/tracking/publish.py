@@ -1,0 +1,208 @@
+"""Publishing: this store holds the run and the registered version of these very weights, once."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, Run
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
+
+import vertebra_ml
+from vertebra_ml.errors import GateError
+from vertebra_ml.tracking.provenance import (
+    WEIGHTS,
+    code_tags,
+    folder_md5,
+    md5,
+    read_contract,
+    read_json,
+    requirements,
+)
+from vertebra_ml.tracking.registry import versions
+from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
+from vertebra_ml.tracking.store import experiment_id, lock, open_store
+
+METRICS, VERDICT, HISTORY = "metrics.json", "verdict.json", "history.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where published weights are found in the tracking server."""
+
+    run: str
+    name: str
+    version: str
+    weights_md5: str
+
+
+def publish(
+    folder: Path, reports: Path, *, uri: str | None, experiment: str, registered: str, code: Path
+) -> Published:
+    """Make sure that the store holds one run and one registered version of these weights.
+
+    Parameters
+    ----------
+    folder : model folder: ``model.json``, weights, ``history.csv``.
+    reports : folder of ``metrics.json``, ``verdict.json`` (``passed`` and ``failures``), report.
+    registered : name of the registered model.
+    code : the models-from-code file, ``serving/pyfunc_model.py``.
+
+    A run left by training on this store is completed; elsewhere it is replayed from the files.
+    Called again, also by two processes at once or after a kill, nothing is doubled. No alias is
+    ever moved.
+
+    Raises ModelError for an incomplete folder, and GateError, naming the thresholds missed, for a
+    model that did not pass its quality gate: its run is kept, no version is made.
+    """
+    contract = read_contract(folder)
+    metrics, verdict = read_json(reports / METRICS), read_json(reports / VERDICT)
+    weights = md5(folder / WEIGHTS)
+    client = open_store(uri)
+    place = experiment_id(client, experiment)
+    gate = "passed" if verdict.get("passed") is True else "failed"
+    with lock(client.tracking_uri):
+        run_id = _ensure_run(client, place, contract, weights)
+        _fill_run(client, run_id, folder, reports, metrics, gate)
+        if gate == "failed":
+            _mark_failed(client, registered, weights)
+            raise _gate_error(registered, verdict)
+        model = _ensure_logged_model(client, place, run_id, weights, folder, code)
+        version = _ensure_version(client, registered, model, run_id, weights, contract)
+    return Published(run_id, registered, version, weights)
+
+
+def _ensure_run(client: MlflowClient, place: str, contract: Mapping[str, Any], weights: str) -> str:
+    """Return the run of these weights: trained here, or replayed now."""
+    known: list[Run] = client.search_runs(
+        [place], f"tags.weights_md5 = '{weights}'", order_by=["start_time ASC"], max_results=1
+    )
+    if known:
+        return str(known[0].info.run_id)
+    tags = {
+        key: str(contract["settings"][key] if key == "architecture" else contract[key])
+        for key in ("kind", "architecture", "seed", "data_hash")
+        if key in contract or key in contract.get("settings", {})
+    }
+    tags |= {"source": "replayed", "weights_md5": weights}
+    return str(client.create_run(place, run_name=run_name(contract), tags=tags).info.run_id)
+
+
+def _fill_run(
+    client: MlflowClient,
+    run_id: str,
+    folder: Path,
+    reports: Path,
+    metrics: Mapping[str, Any],
+    gate: str,
+) -> None:
+    """Add what the run still lacks; whatever is there already is left as it is."""
+    run = client.get_run(run_id)
+    log_params(client, run_id, read_contract(folder))
+    log_epochs(client, run_id, read_history(folder / HISTORY))
+    log_final(client, run_id, metrics)
+    state = folder_md5(reports)
+    if run.data.tags.get("reports_md5") != state:
+        client.log_artifacts(run_id, str(reports), "reports")
+    kept = {key: value for key, value in code_tags(Path()).items() if key not in run.data.tags}
+    set_tags(client, run_id, {**kept, "gate": gate, "reports_md5": state})
+    if run.info.status != "FINISHED":
+        client.set_terminated(run_id, "FINISHED")
+
+
+def read_history(path: Path) -> dict[int, dict[str, float]]:
+    """Read ``history.csv`` into ``{epoch: {NAME: value}}``; empty where it is missing."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        int(float(row["epoch"])): {
+            name: float(value)
+            for name, value in row.items()
+            if name != "epoch" and value not in ("", None)
+        }
+        for row in rows
+    }
+
+
+def _ensure_logged_model(
+    client: MlflowClient, place: str, run_id: str, weights: str, folder: Path, code: Path
+) -> str:
+    """Return the ``models:/ID`` of the packed model, packing it where that never finished."""
+    found: list[LoggedModel] = client.search_logged_models(
+        [place], filter_string=f"tags.weights_md5 = '{weights}'"
+    )
+    for model in found:
+        if model.status == "READY":
+            return str(model.model_uri)
+        client.delete_logged_model(model.model_id)  # left half written by a kill
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(code),
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(vertebra_ml.__file__).parent)],
+            signature=signature(),
+            input_example=None,
+            pip_requirements=requirements(),
+            tags={"weights_md5": weights},
+        )
+    return str(info.model_uri)
+
+
+def signature() -> ModelSignature:
+    """Return the table that the server takes: every column may be left out, see serving/."""
+    either = AnyType()  # type: ignore[no-untyped-call]  # base64 text or bytes
+    content = ColSpec(either, "content", required=False)
+    text = [ColSpec(DataType.string, name, required=False) for name in ("path", "case")]
+    return ModelSignature(inputs=Schema([content, *text]))
+
+
+def _ensure_version(
+    client: MlflowClient,
+    name: str,
+    model: str,
+    run_id: str,
+    weights: str,
+    contract: Mapping[str, Any],
+) -> str:
+    """Return the version of these weights, registered now where there is none."""
+    tags = {
+        "gate": "passed",
+        "weights_md5": weights,
+        "run": run_id,
+        "data_hash": str(contract.get("data_hash", "")),
+        "architecture": str(contract.get("settings", {}).get("architecture", "")),
+    }
+    known = [v for v in versions(client, name) if v.tags.get("weights_md5") == weights]
+    if not known:
+        made = mlflow.register_model(model, name, tags=tags)
+        return str(made.version)
+    version = str(known[-1].version)
+    for key, value in tags.items():
+        if known[-1].tags.get(key) != value:
+            client.set_model_version_tag(name, version, key, value)
+    return version
+
+
+def _mark_failed(client: MlflowClient, name: str, weights: str) -> None:
+    """Withdraw the gate from versions of weights that a new evaluation found wanting."""
+    for version in versions(client, name):
+        if version.tags.get("weights_md5") == weights:
+            client.set_model_version_tag(name, str(version.version), "gate", "failed")
+
+
+def _gate_error(name: str, verdict: Mapping[str, Any]) -> GateError:
+    failures = verdict.get("failures") or ["no verdict"]
+    return GateError(
+        name,
+        found="; ".join(map(str, failures)),
+        expected="every threshold of gate in params.yaml met",
+        fix="improve the model or, with a reason, the thresholds; the run is kept, not registered",
+    )
