@@ -7,25 +7,24 @@ Arrays are (x, y, z) by voxel index in the order of the affine; the affine maps 
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import nibabel as nib
 import numpy as np
-from nibabel.orientations import (
-    apply_orientation,
-    axcodes2ornt,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
 from numpy.typing import NDArray
 
+from vertebra_ml.affines import (
+    WORLD_ENDS,
+    Affine,
+    check_affine,
+    parse_orientation,
+    spacing_of,
+    voxel_to_world,
+    world_axes,
+    world_to_voxel,
+)
 from vertebra_ml.errors import GeometryError
 from vertebra_ml.landmarks import SliceReference
 
-Affine = NDArray[np.float64]
-MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 50.0  # beyond both, the unit of the file is not mm
 AIR_HU = -1024
-MAX_SHEAR = 0.02
-"""Largest cosine between two axes of a grid: 1.1 degrees. Gantry tilt is its reader's business."""
+FILE_AXIS = 2  # the voxel axis along which DICOM files are stacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,10 @@ class Source:
     ----------
     affine : (4, 4), voxel index of the file -> RAS+ mm.
     shape : voxels of the file (x, y, z).
-    instance_numbers, sop_instance_uids : per slice, in order of the file; None where not DICOM.
+    instance_numbers, sop_instance_uids : per DICOM slice, along the last voxel axis in the order of
+        position, whatever the files' names or numbers; None where the source is not DICOM.
+
+    Raises GeometryError where one of the two does not hold one entry a slice.
     """
 
     affine: Affine
@@ -44,11 +46,20 @@ class Source:
     instance_numbers: tuple[int, ...] | None = None
     sop_instance_uids: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        for entries in (self.instance_numbers, self.sop_instance_uids):
+            if entries is not None and len(entries) != self.shape[FILE_AXIS]:
+                raise GeometryError(
+                    "source",
+                    found=f"{len(entries)} numbers or UIDs for {self.shape[FILE_AXIS]} slices",
+                    expected="one a slice",
+                    fix="this is a fault of the reader; report it",
+                )
+
     @property
     def slice_axis(self) -> int:
         """The voxel axis that runs closest to head-foot."""
-        directions = np.abs(self.affine[:3, :3]) / spacing_of(self.affine)
-        return int(np.argmax(directions[2]))
+        return world_axes(self.affine).index(2)
 
     @property
     def slice_spacing_mm(self) -> float:
@@ -65,6 +76,8 @@ class Source:
         index = int(np.floor(self.slice_position(point_mm) + 0.5))
         if not 0 <= index < self.shape[self.slice_axis]:
             return None
+        if self.slice_axis != FILE_AXIS:  # a sagittal or coronal stack: no one file holds the slice
+            return SliceReference(index)
         numbers, uids = self.instance_numbers, self.sop_instance_uids
         return SliceReference(
             index, numbers[index] if numbers else None, uids[index] if uids else None
@@ -125,7 +138,10 @@ class Volume:
     @property
     def orientation(self) -> str:
         """Where each axis points: ``RAS`` means to the right, the front and the head."""
-        return "".join(nib.orientations.aff2axcodes(self.affine))
+        return "".join(
+            WORLD_ENDS[axis][int(self.affine[axis, i] > 0)]
+            for i, axis in enumerate(world_axes(self.affine))
+        )
 
     @property
     def obliquity_deg(self) -> float:
@@ -156,15 +172,27 @@ class Volume:
         """Tell for (..., 3) RAS+ mm points whether they lie within the grid's outer faces."""
         voxels = self.world_to_voxel(points_mm)
         inside = (voxels >= -0.5) & (voxels <= np.array(self.shape) - 0.5)
-        result: NDArray[np.bool_] = inside.all(axis=-1)
-        return result
+        return np.asarray(inside.all(axis=-1))
 
     def reorient(self, orientation: str = "RAS") -> Self:
-        """Return the same voxels with axes swapped and flipped to ``orientation``, as a view."""
-        change = ornt_transform(io_orientation(self.affine), axcodes2ornt(orientation))
-        array = apply_orientation(self.array, change)
-        affine = self.affine @ inv_ornt_aff(change, self.shape)
-        return replace(self, array=array, affine=affine)
+        """Return the same voxels with axes swapped and flipped to ``orientation``; a view, no copy.
+
+        Raises GeometryError for anything but one letter each of L/R, P/A and I/S, in any order.
+        """
+        wanted = parse_orientation(orientation)
+        held = world_axes(self.affine)
+        order = [held.index(axis) for axis, _ in wanted]  # new axis -> old axis
+        change = np.zeros((4, 4))  # new voxel index -> old voxel index
+        change[3, 3] = 1
+        flip = [slice(None)] * 3
+        for new, (old, (axis, up)) in enumerate(zip(order, wanted, strict=True)):
+            change[old, new] = 1
+            if (self.affine[axis, old] > 0) != up:
+                flip[new] = slice(None, None, -1)
+                change[old, new] = -1
+                change[old, 3] = self.shape[old] - 1
+        array = self.array.transpose(order)[tuple(flip)]
+        return replace(self, array=array, affine=self.affine @ change)
 
     def crop(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Self:
         """Return voxels ``start`` (inclusive) to ``stop`` (exclusive) along each axis.
@@ -207,54 +235,6 @@ class Volume:
         change = np.diag([*scale, 1.0])
         change[:3, 3] = (scale - 1) / 2  # outer faces, not centres, stay together
         return replace(self, array=array, affine=self.affine @ change)
-
-
-def spacing_of(affine: Affine) -> NDArray[np.float64]:
-    """Return (3,): length in mm of each column of a 4x4 affine."""
-    spacing: NDArray[np.float64] = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    return spacing
-
-
-def voxel_to_world(affine: Affine, voxels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map (..., 3) voxel indices through a 4x4 affine to RAS+ mm."""
-    return np.asarray(voxels, dtype=np.float64) @ affine[:3, :3].T + affine[:3, 3]
-
-
-def world_to_voxel(affine: Affine, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map (..., 3) RAS+ mm back through a 4x4 affine to fractional voxel indices."""
-    shifted = np.asarray(points_mm, dtype=np.float64) - affine[:3, 3]
-    return shifted @ np.linalg.inv(affine[:3, :3]).T
-
-
-def check_affine(affine: object, where: str = "volume") -> Affine:
-    """Return a 4x4 float64 copy of ``affine``, or raise GeometryError naming what is wrong."""
-    matrix = np.array(affine, dtype=np.float64)
-    found = _affine_fault(matrix)
-    if found:
-        raise GeometryError(
-            where,
-            found=found,
-            expected="a finite 4x4 affine of right-angled axes, spacing 0.01 to 50 mm",
-            fix="repair the header from the original DICOM, or drop the scan",
-        )
-    matrix.flags.writeable = False
-    return matrix
-
-
-def _affine_fault(matrix: Affine) -> str:
-    if matrix.shape != (4, 4):
-        return f"an affine of shape {matrix.shape}"
-    if not np.isfinite(matrix).all():
-        return "an affine with NaN or infinity"
-    if not np.allclose(matrix[3], [0, 0, 0, 1]):
-        return f"an affine whose last row is {matrix[3].tolist()}"
-    spacing = spacing_of(matrix)
-    if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
-        return f"a spacing of {np.round(spacing, 4).tolist()} mm"
-    directions = matrix[:3, :3] / spacing
-    if np.abs(directions.T @ directions - np.eye(3)).max() > MAX_SHEAR:
-        return "an affine with axes that are not at right angles"
-    return ""
 
 
 def _shifted(affine: Affine, start: tuple[int, int, int]) -> Affine:

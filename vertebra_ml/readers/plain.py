@@ -1,0 +1,141 @@
+"""Layout ``plain``: a folder a case with one CT, and optionally its landmarks in RAS mm.
+
+root/CASE/ct.nii.gz | ct.nii | ct/ (DICOM) | ct.zip
+root/CASE/landmarks.json
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from vertebra_ml.case import ID_PATTERN, Case
+from vertebra_ml.errors import DatasetError
+from vertebra_ml.landmarks import Landmarks, Truth
+from vertebra_ml.readers.scans import open_volume
+from vertebra_ml.volume import Volume
+
+SCANS: Final = ("ct.nii.gz", "ct.nii", "ct", "ct.zip")
+LANDMARKS: Final = "landmarks.json"
+REQUIRED: Final = frozenset({"frame", "unit", "landmarks", "visible"})
+OPTIONAL: Final = frozenset({"patient", "note"})
+JSON_BYTES_MAX: Final = 10_000_000
+"""Far above any label file; a larger one is something else under that name."""
+
+
+def find(root: Path, *, voxels_max: int) -> list[Case]:
+    """Make a case of each folder below ``root`` that is not hidden.
+
+    The patient is the optional ``patient`` of ``landmarks.json``, else the case itself.
+
+    Raises DatasetError for a folder whose name cannot be an id.
+    """
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [_case(folder, voxels_max) for folder in folders]
+
+
+def _case(folder: Path, voxels_max: int) -> Case:
+    labels = folder / LANDMARKS
+    return Case(
+        folder.name,
+        _patient(labels) or folder.name,
+        folder,
+        "plain",
+        partial(read_scan, folder, voxels_max=voxels_max),
+        partial(read_landmarks, labels) if labels.exists() else None,
+    )
+
+
+def scans_in(folder: Path) -> list[Path]:
+    """Return which of the names that a CT can have are there."""
+    return [folder / name for name in SCANS if (folder / name).exists()]
+
+
+def read_scan(folder: Path, *, voxels_max: int) -> Volume:
+    """Read the one CT of a case folder; raise DatasetError where there is none or more than one."""
+    scans = scans_in(folder)
+    if len(scans) != 1:
+        raise DatasetError(
+            folder,
+            found=" and ".join(path.name for path in scans) or "no CT",
+            expected=f"one of {', '.join(SCANS)}",
+            fix="leave one scan in each case folder",
+        )
+    return open_volume(scans[0], voxels_max=voxels_max)
+
+
+def read_landmarks(path: Path) -> Truth:
+    """Read ``landmarks.json``: body centres in RAS mm, and every level in the scan.
+
+    ``[null, null, z]`` is a point whose height alone is known. Raises DatasetError naming the key
+    at fault.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise _unlike(path, f"a JSON {type(content).__name__}")
+    wrong = (REQUIRED - content.keys()) or (content.keys() - REQUIRED - OPTIONAL)
+    if wrong:
+        state = "unknown" if wrong <= content.keys() else "missing"
+        raise _unlike(path, f"{state} keys {', '.join(sorted(wrong))}")
+    if (content["frame"], content["unit"]) != ("RAS", "mm"):
+        raise _unlike(path, f"frame {content['frame']!r} and unit {content['unit']!r}")
+    points, visible = content["landmarks"], content["visible"]
+    if not isinstance(points, dict) or not isinstance(visible, list):
+        raise _unlike(path, "landmarks that are no object or visible that is no list")
+    values = {label: _point(path, label, point) for label, point in points.items()}
+    try:
+        return Truth(Landmarks.of(values), tuple(str(level) for level in visible))
+    except DatasetError as error:
+        raise DatasetError(
+            path, found=error.found, expected=error.expected, fix=error.fix
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """Read a small JSON file; raise DatasetError where it is not JSON or too large."""
+    try:
+        if path.stat().st_size > JSON_BYTES_MAX:
+            raise DatasetError(
+                path,
+                found=f"{path.stat().st_size:,} bytes",
+                expected=f"a label file of at most {JSON_BYTES_MAX:,}",
+                fix="check what kind of file this is",
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(
+            path, found=f"no readable JSON ({error})", expected="a JSON file", fix="repair the file"
+        ) from None
+
+
+def _patient(path: Path) -> str:
+    """Return the patient that a label file names; a fault in the file is told when it is read."""
+    try:
+        patient = read_json(path).get("patient", "") if path.exists() else ""
+    except (DatasetError, AttributeError):
+        return ""
+    return patient if isinstance(patient, str) and ID_PATTERN.fullmatch(patient) else ""
+
+
+def _point(path: Path, label: str, point: object) -> list[float]:
+    numbers = (int, float, type(None))
+    if (
+        not isinstance(point, list)
+        or len(point) != 3
+        or any(isinstance(v, bool) or not isinstance(v, numbers) for v in point)
+    ):
+        raise _unlike(path, f"{label} at {point!r}"[:100])
+    return [np.nan if value is None else float(value) for value in point]
+
+
+def _unlike(path: Path, found: str) -> DatasetError:
+    return DatasetError(
+        path,
+        found=found,
+        expected='{"frame": "RAS", "unit": "mm", "landmarks": {"L3": [x, y, z]}, "visible": [...]}',
+        fix="correct the file; docs/data.md shows one",
+    )
