@@ -18,7 +18,10 @@ CELL_MM = 4.0
 """Wanted edge of a cell: a body's outline is smooth at this scale, a table's shell vanishes."""
 
 SHEET_MM = 14.0
-"""Solid things thinner than this in a slice (table shells, blankets, cables, fingers) are no body."""
+"""Solid things thinner than this in a slice (table shell, blanket, cable, finger) are no body."""
+
+LUNG_HU = -950
+"""Most of a lung is brighter than this (Gevenois 1996 calls less emphysema), air is at -1000."""
 
 ARM_GAP_MM = 70.0
 """A part of a slice that comes no nearer than this to the spine is an arm, not the trunk."""
@@ -67,7 +70,7 @@ def body_mask(cells: Cells, threshold_hu: float) -> Mask:
     """
     solid = cells.hu > threshold_hu
     core = largest(_opened(solid, cells.spacing_mm))
-    return filled(ndimage.binary_dilation(core, _IN_SLICE) & solid)
+    return filled(ndimage.binary_dilation(core, _IN_SLICE) & solid, cells.hu)
 
 
 def _opened(solid: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
@@ -88,13 +91,29 @@ def largest(mask: Mask) -> Mask:
     return result
 
 
-def filled(mask: Mask) -> Mask:
-    """Return ``mask`` with the holes of each slice (air that does not reach the border) filled."""
+def filled(mask: Mask, hu: NDArray[Any]) -> Mask:
+    """Return ``mask`` with the holes of each slice filled.
+
+    A hole does not reach the border of the field; or it does, but has body before and behind it and
+    the values of lung, for a narrow field cuts the chest open.
+    """
     gaps, count = ndimage.label(~mask, _IN_SLICE)
     inside = np.ones(count + 1, dtype=bool)
     inside[np.unique(gaps[[0, -1]])] = False
     inside[np.unique(gaps[:, [0, -1]])] = False
+    behind = np.logical_or.accumulate(mask, axis=1)
+    before = np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    inside |= _mostly(behind & before & (hu > LUNG_HU), gaps, count)
     result: Mask = inside[gaps] | mask
+    return result
+
+
+def _mostly(found: Mask, parts: NDArray[Any], count: int) -> Mask:
+    """Tell for each of the parts 0..count whether more than half of it is ``found``."""
+    flat = parts.ravel(order="K")
+    sizes = np.bincount(flat, minlength=count + 1)
+    hits = np.bincount(flat, found.ravel(order="K"), minlength=count + 1)
+    result: Mask = hits > sizes / 2
     return result
 
 

@@ -3,6 +3,8 @@
 Arrays are (x, y, z) cells in RAS order, as in ``body``; y index 0 is the patient's back.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,74 +19,102 @@ BONE_HU = 180
 COLUMN_SIGMA_MM = 12.0
 """Blur across: a vertebra with its processes is 40 to 90 mm wide."""
 
-HEIGHT_SIGMA_MM = 20.0
+HEIGHT_SIGMA_MM = 10.0
 """Blur along: a rib passes at one height, the spine is there at all."""
 
-DEPTH_MM = 60.0
-"""Bone met from back to front that counts as a full column of vertebra and processes."""
+FULL_MM = 40.0
+"""Bone met on a line from the back (the front counts less) in a vertebra and its processes."""
 
-CENTRE_PULL = 0.6
-"""Cost of lying at the body's edge, in units of a full column: ribs and hips are there."""
+CENTRE_PULL = 0.4
+"""Cost of lying at the body's edge, in units of a full line: ribs, hips and shoulders are there."""
 
-STIFFNESS = 0.3
-"""Cost of a step of one cell aside a cell of height."""
+STIFFNESS = 0.05
+"""Cost of leaning 45 degrees, in units of a full line for each height."""
+
+HALF_WIDTH_MM = 150.0
+"""From a body's side to its middle, where the field hides the other side."""
+
+HIDDEN = 0.4
+"""A side of the body lies on the field's border by this share of its depth more than the other:
+that side is hidden."""
+
+HALF_DEPTH_MM = 100.0
+"""From a body's back to its middle at least, where the field hides the front."""
+
+MIDDLE_SIGMA_MM = 20.0
+"""Blur along z of the plane between back and front."""
 
 
-def middle_depth(mask: Mask) -> NDArray[np.int_]:
+def middle_depth(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.int_]:
     """Return (z,): first y cell in front of the middle between the body's back and its front.
 
     Back and front are medians over the middle half of the body's width, smoothed along z, so that
-    neither breasts nor a slanting field decide. Heights without a body get that of their neighbours.
+    neither breasts nor a slanting field decide. Heights without a body get their neighbours' plane.
     """
     _, depth, height = mask.shape
-    found = mask.any(axis=1)  # (x, z)
+    least = HALF_DEPTH_MM / spacing_mm[1]
+    found = _any(mask, 1)  # (x, z)
     back, front = mask.argmax(axis=1), depth - mask[:, ::-1].argmax(axis=1)
     middle = np.full(height, np.nan)
-    for z in np.flatnonzero(found.any(axis=0)):
+    for z in np.flatnonzero(_any(found, 0)):
         columns = np.flatnonzero(found[:, z])
         quarter = columns.size // 4
         inner = columns[quarter : columns.size - quarter]
-        middle[z] = (np.median(back[inner, z]) + np.median(front[inner, z])) / 2
-    smooth = ndimage.gaussian_filter1d(_bridged(middle, depth / 2), 5, mode="nearest")
+        low, high = np.median(back[inner, z]), np.median(front[inner, z])
+        half = (high - low) / 2
+        middle[z] = low + (half if high < depth else max(half, least))
+    smooth = _smooth(_bridged(middle, depth / 2), MIDDLE_SIGMA_MM / spacing_mm[2])
     return np.clip(np.round(smooth), 1, depth).astype(int)
 
 
-def _bridged(values: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
-    known = np.flatnonzero(np.isfinite(values))
-    if known.size == 0:
-        return np.full(values.size, otherwise)
-    return np.interp(np.arange(values.size), known, values[known])
-
-
-def spine_path(cells: Cells, posterior: Mask) -> Path:
+def spine_path(cells: Cells, body: Mask, middle: NDArray[np.int_]) -> Path:
     """Return (z,): the spine's x in fractional cells.
 
-    ``posterior`` is the posterior half of the body. The path is the smooth line through the most
-    bone, as counted from back to front; the body's middle where there is none.
+    The path is the smooth line through the most bone behind ``middle`` (z,), counted from back to
+    front; near the body's middle where there is none.
     """
     dx, dy, dz = cells.spacing_mm
-    bone = posterior & (cells.hu > BONE_HU)
-    depth = np.minimum(bone.sum(axis=1) * dy / DEPTH_MM, 1.0)  # (x, z)
-    score = ndimage.gaussian_filter(
-        depth, (COLUMN_SIGMA_MM / dx, HEIGHT_SIGMA_MM / dz), mode="nearest"
-    )
-    score -= CENTRE_PULL * _off_centre(posterior) ** 2
+    bone = (body & (cells.hu > BONE_HU)).astype(np.float32)
+    weight = _backness(body, middle)  # (y, z)
+    lines = np.einsum("xyz,yz->xz", bone, weight) * dy / FULL_MM
+    sigma = (COLUMN_SIGMA_MM / dx, HEIGHT_SIGMA_MM / dz)
+    score = ndimage.gaussian_filter(np.minimum(lines, 1.0), sigma, mode="nearest")
+    score = score - CENTRE_PULL * _off_centre(body, dx) ** 2
     path = _best_path(score, reach=max(1, round(dz / dx)), stiffness=STIFFNESS * dx / dz)
-    return ndimage.gaussian_filter1d(path, HEIGHT_SIGMA_MM / dz, mode="nearest")
+    return _smooth(path, HEIGHT_SIGMA_MM / dz)
 
 
-def _off_centre(posterior: Mask) -> NDArray[np.float64]:
+def _backness(body: Mask, middle: NDArray[np.int_]) -> NDArray[np.float32]:
+    """Return (y, z): 1 at the body's back falling to 0 at its middle: vessels lie in front."""
+    depth, height = body.shape[1:]
+    rows = _any(body, 0)
+    back = np.where(_any(rows, 0), rows.argmax(axis=0), 0)
+    weight = (middle - np.arange(depth)[:, None]) / np.maximum(middle - back, 1)
+    return np.clip(weight, 0, 1).astype(np.float32).reshape(depth, height)
+
+
+def _off_centre(body: Mask, cell_mm: float) -> NDArray[np.float64]:
     """Return (x, z): distance from the body's middle in half widths."""
-    found = posterior.any(axis=1)
-    width, height = found.shape
-    low = np.where(found.any(axis=0), found.argmax(axis=0), np.nan)
-    high = np.where(found.any(axis=0), width - 1 - found[::-1].argmax(axis=0), np.nan)
-    middle = _bridged((low + high) / 2, (width - 1) / 2)
-    half = np.maximum(_bridged((high - low) / 2, width / 2), 1.0)
-    return np.abs(np.arange(width)[:, None] - middle) / half
+    found = _any(body, 1)
+    width = found.shape[0]
+    some = _any(found, 0)
+    low = np.where(some, found.argmax(axis=0), np.nan)
+    high = np.where(some, width - 1 - found[::-1].argmax(axis=0), np.nan)
+    half = np.maximum((high - low) / 2, 1.0)
+    middle = low + half
+    # Where one side lies on the border of the field far more than the other, it is hidden.
+    depth = np.maximum(_any(body, 0).sum(axis=0), 1)
+    tilt = (body[-1].sum(axis=0) - body[0].sum(axis=0)) / depth / HIDDEN
+    tilt = np.clip(_smooth(tilt, 5.0), -1, 1)
+    half = np.maximum(half, HALF_WIDTH_MM / cell_mm)
+    one_sided = np.where(tilt > 0, low + half, high - half)
+    middle = middle + np.abs(tilt) * (one_sided - middle)
+    middle, half = _bridged(middle, (width - 1) / 2), _bridged(half, width / 2)
+    result: NDArray[np.float64] = (np.arange(width)[:, None] - middle) / half
+    return result
 
 
-def _best_path(score: NDArray[np.float64], *, reach: int, stiffness: float) -> Path:
+def _best_path(score: NDArray[Any], *, reach: int, stiffness: float) -> Path:
     """Return (z,) columns of the path of highest total ``score`` (x, z), by dynamic programming."""
     width, height = score.shape
     steps = np.arange(-reach, reach + 1)
@@ -102,3 +132,21 @@ def _best_path(score: NDArray[np.float64], *, reach: int, stiffness: float) -> P
         path[z] = column
         column = int(came[z, column])
     return path
+
+
+def _bridged(values: NDArray[Any], otherwise: float) -> NDArray[np.float64]:
+    """Replace NaN by what lies between its neighbours; all NaN by ``otherwise``."""
+    known = np.flatnonzero(np.isfinite(values))
+    if known.size == 0:
+        return np.full(values.size, otherwise)
+    return np.interp(np.arange(values.size), known, values[known]).astype(np.float64)
+
+
+def _smooth(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = ndimage.gaussian_filter1d(values, sigma, mode="nearest")
+    return result
+
+
+def _any(mask: Mask, axis: int) -> Mask:
+    result: Mask = np.logical_or.reduce(mask, axis=axis)
+    return result

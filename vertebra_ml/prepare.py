@@ -49,8 +49,8 @@ def project(
 
     Rows run over the whole height of the grid, from its upper outer face down, and columns over the
     body with a margin of air; the centre of row 0 lies half a pixel inside the outer face. Values
-    are int16 HU clipped to -1024..3071, and ``AIR_HU`` where no body is crossed. ``body_threshold_hu``
-    parts body from air, ``slab_mm`` is the thickness of the sagittal slab.
+    are int16 HU clipped to -1024..3071, and ``AIR_HU`` where no body is crossed. The CT is body above
+    ``body_threshold_hu``; ``slab_mm`` is the thickness of the sagittal slab.
     """
     straight = straighten(volume)
     field = survey(straight, body_threshold_hu)
@@ -71,10 +71,10 @@ def survey(volume: Volume, body_threshold_hu: int) -> Field:
     """Find body, middle and spine of a CT in RAS order."""
     cells = sample(volume.array, volume.spacing_mm)
     whole = body_mask(cells, body_threshold_hu)
-    spine = spine_path(cells, posterior_half(whole, middle_depth(whole)))
+    spine = spine_path(cells, whole, middle_depth(whole, cells.spacing_mm))
     body = trunk_only(whole, spine, cells.spacing_mm[0])
-    middle = middle_depth(body)
-    spine = spine_path(cells, posterior_half(body, middle))
+    middle = middle_depth(body, cells.spacing_mm)
+    spine = spine_path(cells, body, middle)
     return Field(volume.array, cells, body, middle, spine)
 
 
@@ -145,8 +145,8 @@ def _frontal(field: Field, heights: tuple[int, int], out: NDArray[Any]) -> None:
     sx, sy, sz = field.cells.steps
     low, high = heights
     half = posterior_half(field.body[:, :, low:high], field.middle[low:high])
-    span = _span(half.any(axis=(0, 2)))
-    across = _span(half.any(axis=(1, 2)))
+    span = _span(np.logical_or.reduce(half, axis=(0, 2)))
+    across = _span(np.logical_or.reduce(half, axis=(1, 2)))
     if span is None or across is None:
         return
     columns = slice(across[0] * sx, _voxels(across[1], half.shape[0], sx, out.shape[0]))
@@ -169,7 +169,7 @@ def _sagittal(field: Field, cell: int, slab_mm: float, out: NDArray[Any]) -> Non
     body = field.body[:, :, cell]
     columns = np.minimum(np.arange(low, high) // sx, body.shape[0] - 1)
     inside = body[columns]
-    span = _span(inside.any(axis=0))
+    span = _span(np.logical_or.reduce(inside, axis=0))
     if span is None:
         return
     rows = slice(span[0] * sy, _voxels(span[1], body.shape[1], sy, depth))
@@ -191,7 +191,8 @@ def _voxels(stop: int, cells: int, step: int, voxels: int) -> int:
 def _stretch(mask: Mask, axis: int, step: int, voxels: int) -> Mask:
     """Repeat the cells of one axis so that they cover ``voxels``."""
     index = np.minimum(np.arange(voxels) // step, mask.shape[axis] - 1)
-    return mask.take(index, axis=axis)
+    result: Mask = mask.take(index, axis=axis)
+    return result
 
 
 def _spine_voxel(field: Field) -> NDArray[np.float64]:
@@ -221,7 +222,7 @@ def _to_pixels(
     # Positions are those on the lines through the spine, right there even if slightly oblique.
     z_mm = centre[2] + (np.arange(image.shape[1]) - middle[2]) * spacing[2]
     across_mm = centre[axis] + (np.arange(image.shape[0]) - middle[axis]) * spacing[axis]
-    found = _span(field.body.any(axis=tuple({0, 1, 2} - {axis})))
+    found = _span(np.logical_or.reduce(field.body, axis=(1 - axis, 2)))
     step, cells = field.cells.steps[axis], field.body.shape[axis]
     first, stop = found or (0, cells)
     half = spacing[axis] / 2
@@ -240,7 +241,8 @@ def _to_pixels(
 def _centres(low: float, high: float, pixel_mm: float) -> NDArray[np.float64]:
     """Return falling centres of whole pixels from the outer face ``high`` down to about ``low``."""
     count = max(1, round((high - low) / pixel_mm - 1e-6))
-    return high - (np.arange(count) + 0.5) * pixel_mm
+    centres: NDArray[np.float64] = high - (np.arange(count) + 0.5) * pixel_mm
+    return centres
 
 
 def _weights(
