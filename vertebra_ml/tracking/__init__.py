@@ -13,7 +13,11 @@ import os
 
 # Read once, when mlflow is imported, and only from the environment.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A packed model names its packages itself; our uv.lock beside it would be preferred, and wants
+# a project to build.
+os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
 
+from vertebra_ml.tracking.example import made_up_scan
 from vertebra_ml.tracking.promotion import promote, rollback
 from vertebra_ml.tracking.publish import Published, publish
 from vertebra_ml.tracking.registry import fetch, identity, models
@@ -24,6 +28,7 @@ __all__ = [
     "TrainingRun",
     "fetch",
     "identity",
+    "made_up_scan",
     "models",
     "promote",
     "publish",

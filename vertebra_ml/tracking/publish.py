@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.models import ModelSignature
@@ -15,6 +16,7 @@ from mlflow.types.schema import AnyType
 
 import vertebra_ml
 from vertebra_ml.errors import GateError
+from vertebra_ml.tracking.example import example_row
 from vertebra_ml.tracking.provenance import (
     WEIGHTS,
     code_tags,
@@ -149,7 +151,7 @@ def _ensure_logged_model(
             artifacts={"model": str(folder)},
             code_paths=[str(Path(vertebra_ml.__file__).parent)],
             signature=signature(),
-            input_example=None,
+            input_example=pd.DataFrame([example_row()]),
             pip_requirements=requirements(),
             tags={"weights_md5": weights},
         )
