@@ -30,6 +30,8 @@ Width and depth: mean of both endplates, Panjabi et al. 1991 and 1992 (Spine 16:
 a little widened for the rims that CT shows; the part: gaps of ImFusion VID against their heights.
 """
 
+USUAL_LENGTH_MM: Final = 565.0
+"""Along the body centres from C1 to L5: the sum of the fitted means."""
 LIMIT_SIGMAS: Final = 2.8
 TEMPLATE: Final = {"T13": "T12", "L6": "L5"}
 """Which bone of the atlas a variant is shaped after."""
@@ -103,6 +105,7 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
     frames = _frames(rng, ranges, levels, centres)
     facts: dict[str, float | str | bool] = {
         "size": size,
+        "scale": float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum() / USUAL_LENGTH_MM),
         "cobb_deg": cobb,
         "t13": "T13" in levels,
         "l6": "L6" in levels,
@@ -135,7 +138,7 @@ def _frames(
     tangents = smooth_tangents(centres)
     gaps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     near = np.concatenate([gaps[:1], (gaps[1:] + gaps[:-1]) / 2, gaps[-1:]])
-    scale = gaps.sum() / 565.0  # usual length C1 to L5 of the fitted means
+    scale = gaps.sum() / USUAL_LENGTH_MM
     frames = {}
     for i, level in enumerate(levels):
         usual = BODY_MM[level]

@@ -1,0 +1,253 @@
+"""Ribs, costal cartilage and sternum: tubes along the atlas's lines, moved with their vertebrae."""
+
+import functools
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vertebra_ml.phantom.bones import Bone, Frame, atlas
+from vertebra_ml.phantom.meshes import Array, resample, tube, turn
+from vertebra_ml.phantom.ranges import Ranges
+from vertebra_ml.phantom.spine import Column
+
+SIDES: Final = (("right", 1.0), ("left", -1.0))
+SHAFT_POINTS: Final = 36
+FOLLOW: Final = 0.5
+"""Part of its vertebra's own lean that a rib takes over."""
+OWN_BODY_ONLY: Final = frozenset({1, 10, 11, 12, 13})
+"""Ribs whose head meets one body only; the others' also meets the disc above."""
+SECTION_MM: Final = {
+    1: (8.5, 2.6), 2: (6.5, 3.0), 3: (6.3, 3.3), 4: (6.3, 3.5), 5: (6.5, 3.6), 6: (6.8, 3.7),
+    7: (7.0, 3.8), 8: (7.0, 3.8), 9: (6.8, 3.7), 10: (6.4, 3.6), 11: (5.8, 3.3), 12: (4.8, 2.8),
+    13: (4.2, 2.6),
+}  # fmt: skip
+"""Half height and half thickness of a rib's shaft, mm (rib 1: half breadth; it lies flat)."""
+
+
+@dataclass(frozen=True)
+class Chest:
+    """What was drawn for a chest: factors and degrees, see ``Ranges``."""
+
+    width: float
+    depth: float
+    fall_deg: float
+    thickness: float
+    rib11: float
+    rib12: float
+
+
+def draw_chest(rng: np.random.Generator, ranges: Ranges) -> Chest:
+    """Draw the chest's shape."""
+    return Chest(
+        width=rng.uniform(*ranges.chest_width),
+        depth=rng.uniform(*ranges.chest_depth),
+        fall_deg=rng.uniform(*ranges.rib_fall_deg),
+        thickness=rng.uniform(*ranges.rib_thickness),
+        rib11=rng.uniform(*ranges.rib11_length),
+        rib12=rng.uniform(*ranges.rib12_length),
+    )
+
+
+@functools.cache
+def rib_lines() -> dict[int, Array]:
+    """Return each right rib's centre line (n, 3) in the atlas, head to front, mm about its body."""
+    bones, frames = atlas().bones, atlas().frames
+    return {n: _centre_line(bones[f"rib_{n}_right"]) - frames[f"T{n}"].centre for n in range(1, 13)}
+
+
+def _centre_line(bone: Bone, bins: int = 14) -> Array:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import dijkstra
+
+    v, f = bone.vertices, bone.faces
+    edges = np.concatenate([f[:, :2], f[:, 1:], f[:, ::2]])
+    length = np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1)
+    graph = coo_array((length, edges.T), shape=(len(v),) * 2).tocsr()
+    head = int(np.argmin(v[:, 0] + 0.3 * np.abs(v[:, 1] - v[:, 1].min())))
+    far = dijkstra(graph, directed=False, indices=head)
+    edge = np.linspace(0, far.max() + 1e-6, bins + 1)
+    group = np.digitize(far, edge) - 1
+    points = np.array([v[group == k].mean(axis=0) for k in range(bins) if (group == k).any()])
+    points[0], points[-1] = v[far < 8].mean(axis=0), v[far > far.max() - 8].mean(axis=0)
+    return resample(points, SHAFT_POINTS)
+
+
+def rib_number(level: str) -> int:
+    """Return the number of the rib that a thoracic vertebra bears."""
+    return int(level[1:])
+
+
+def shape_ribs(
+    rng: np.random.Generator, column: Column, vertebrae: dict[str, Bone], chest: Chest
+) -> list[Bone]:
+    """Return the ribs of every thoracic vertebra of the column."""
+    ribs = []
+    levels = [level for level in column.levels if level[0] == "T"]
+    wobble = rng.normal(0.0, 1.2, (2, len(levels)))
+    for i, level in enumerate(levels):
+        for k, (side, sign) in enumerate(SIDES):
+            fall = chest.fall_deg + wobble[k, : i + 1].mean() * 1.5
+            line = rib_path(column, vertebrae[level], level, sign=sign, chest=chest, fall=fall)
+            ribs.append(_rib(rib_number(level), side, line, chest.thickness))
+    return ribs
+
+
+def rib_path(
+    column: Column, vertebra: Bone, level: str, *, sign: float, chest: Chest, fall: float
+) -> Array:
+    """Return a rib's centre line (n, 3) in the world, from its head to its front end."""
+    n, frame = rib_number(level), column.frames[level]
+    shaft = _shaft(min(n, 12), frame, sign, chest, fall, scale=_scale(column))
+    head = _head(n, frame, sign)
+    if n < 11:
+        joint = _process_tip(vertebra, frame, sign)
+        start = int(
+            np.argmax(np.abs(shaft[:, 0] - frame.centre[0]) > abs(joint[0] - frame.centre[0]))
+        )
+        shaft = _meet(shaft[start:], joint)
+        neck = 0.5 * (head + joint)
+        line = np.concatenate([[head, neck], shaft])
+    else:
+        line = np.concatenate([[head], _meet(shaft[3:], shaft[3] + 0.8 * (head - shaft[0]))])
+    line = resample(line, SHAFT_POINTS)
+    return _cut(line, {11: chest.rib11, 12: chest.rib12, 13: 0.35 * chest.rib12 + 0.1}.get(n, 1.0))
+
+
+def _scale(column: Column) -> float:
+    top, bottom = column.frames["T1"].centre, column.frames["T11"].centre
+    return float(np.linalg.norm(top - bottom) / 222.0)  # the atlas's own length
+
+
+def _shaft(n: int, frame: Frame, sign: float, chest: Chest, fall: float, *, scale: float) -> Array:
+    own = atlas().frames[f"T{n}"]
+    lean = _lean(frame) - _lean(own)
+    # Fronts go down by a turn against the right-hand rule about the axis to the right.
+    tilt = turn((1, 0, 0), FOLLOW * lean - fall)
+    local = rib_lines()[n] * [sign * chest.width, chest.depth, 1.0] * scale
+    right = frame.axes[0]
+    front = np.cross([0.0, 0.0, 1.0], right)
+    front /= np.linalg.norm(front)
+    basis = np.stack([right, front, np.cross(right, front)])
+    placed: Array = frame.centre + (local @ tilt.T) @ basis
+    return placed
+
+
+def _lean(frame: Frame) -> float:
+    return float(np.degrees(np.arctan2(-frame.axes[2][1], frame.axes[2][2])))
+
+
+def _head(n: int, frame: Frame, sign: float) -> Array:
+    height = {1: 0.15, 10: 0.35, 11: 0.15, 12: 0.05, 13: 0.05}.get(n, 0.52)
+    local = frame.size * np.array([sign * 0.5, -0.36, height])
+    return frame.place(local[None])[0]
+
+
+def _process_tip(vertebra: Bone, frame: Frame, sign: float) -> Array:
+    """Return where a rib's tubercle lies: before the tip of the transverse process."""
+    local = frame.local(vertebra.vertices) * [sign, 1, 1]
+    tips = local[np.argsort(local[:, 0])[-6:]].mean(axis=0) + [1.0, 5.0, 0.0]
+    return frame.place((tips * [sign, 1, 1])[None])[0]
+
+
+def _meet(shaft: Array, joint: Array) -> Array:
+    """Move a shaft so that it starts at ``joint``; its far part moves less."""
+    along = np.linalg.norm(np.diff(shaft, axis=0, prepend=shaft[:1]), axis=1).cumsum()
+    share = 0.35 + 0.65 * np.exp(-((along / 45.0) ** 2))
+    moved: Array = shaft + share[:, None] * (joint - shaft[0])
+    return moved
+
+
+def _cut(line: Array, factor: float) -> Array:
+    """Return a rib's line shortened or drawn out to ``factor`` of its length."""
+    if factor == 1.0:
+        return line
+    if factor > 1.0:
+        more = line[-1] + np.outer(np.linspace(0.2, 1, 5), line[-1] - line[-6]) * (factor - 1) * 6
+        return resample(np.concatenate([line, more]), SHAFT_POINTS)
+    keep = max(4, round(factor * len(line)))
+    return resample(line[:keep], SHAFT_POINTS)
+
+
+def _rib(n: int, side: str, line: Array, thickness: float) -> Bone:
+    half_height, half_thick = SECTION_MM[n]
+    t = np.linspace(0, 1, len(line))
+    grow = np.clip(0.62 + 2.2 * t, None, 1.0) * np.clip((1.12 - t) * 5, 0.35, 1.0)
+    wide, thin = half_height * thickness * grow, half_thick * thickness * np.maximum(grow, 0.8)
+    wide[t < 0.06] *= 1.15  # the head is a knob
+    thin[t < 0.06] *= 1.5
+    up = np.tile([0.0, 0.0, 1.0], (len(line), 1))
+    if n <= 2:
+        middle = line.mean(axis=0)
+        outward = (line - middle) * [1.0, 1.0, 0.0]
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+        up = outward if n == 1 else outward + up
+    return Bone(f"rib_{n}_{side}", "rib", *tube(line, wide, thin, up))
+
+
+@functools.cache
+def _breastbone() -> Array:
+    """Return (n, 2) y and z of the atlas's sternum along its middle, top first."""
+    v = atlas().bones["sternum"].vertices
+    middle = v[np.abs(v[:, 0]) < 18]
+    edges = np.linspace(middle[:, 2].max(), 208.0, 13)
+    rows = [
+        middle[(middle[:, 2] <= a) & (middle[:, 2] >= b)][:, 1:].mean(axis=0)
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return np.array(rows)
+
+
+WIDTHS_MM: Final = np.array([22, 29, 24, 15, 15, 16, 17, 18, 19, 17, 9, 6]) * 1.0
+"""Half breadth of the sternum down its length: manubrium, body, xiphoid."""
+NOTCHES: Final = np.array([0.07, 0.24, 0.36, 0.47, 0.57, 0.66, 0.74])
+"""Where cartilages 1 to 7 reach the sternum, as parts of its length from the top."""
+
+
+def shape_front(ribs: list[Bone]) -> list[Bone]:
+    """Return sternum and costal cartilages fitted to the front ends of the ribs."""
+    ends = {bone.name: bone.vertices[-1] for bone in ribs}
+    sternum = _sternum_line(ends)
+    t = np.linspace(0, 1, len(sternum))
+    widths = np.interp(t, np.linspace(0, 1, len(WIDTHS_MM)), WIDTHS_MM)
+    right = np.tile([1.0, 0.0, 0.0], (len(t), 1))
+    mesh = tube(sternum, widths, np.where(t < 0.25, 7.5, 6.0), right, sides=12)
+    bones = [Bone("sternum", "sternum", *mesh)]
+    for side, sign in SIDES:
+        bones += _cartilages(ends, sternum, side, sign)
+    return bones
+
+
+def _sternum_line(ends: dict[str, Array]) -> Array:
+    atlas_ends = {n: rib_lines()[n][-1] + atlas().frames[f"T{n}"].centre for n in range(1, 8)}
+    old = np.array([atlas_ends[n] for n in range(1, 8)])
+    new = np.array([(ends[f"rib_{n}_right"] + ends[f"rib_{n}_left"]) / 2 for n in range(1, 8)])
+    line = _breastbone()
+    slope, base = np.polyfit(old[:, 2], new[:, 2], 1)
+    z = slope * line[:, 1] + base
+    shift = np.polyfit(old[:, 2], new[:, 1] - old[:, 1], 1)
+    y = line[:, 0] + np.polyval(shift, line[:, 1])
+    x = np.polyval(np.polyfit(new[:, 2], new[:, 0], 1), z)
+    return resample(np.stack([x, y, z], axis=1), 24)
+
+
+def _cartilages(ends: dict[str, Array], sternum: Array, side: str, sign: float) -> list[Bone]:
+    bones = []
+    t = np.linspace(0, 1, len(sternum))
+    above: Array = sternum
+    for n in range(1, 11):
+        start = ends[f"rib_{n}_{side}"]
+        if n <= 7:
+            where = np.array([np.interp(NOTCHES[n - 1], t, sternum[:, k]) for k in range(3)])
+            width = np.interp(NOTCHES[n - 1], np.linspace(0, 1, len(WIDTHS_MM)), WIDTHS_MM)
+            end = where + [sign * (width + 1.0), 0.0, 0.0]
+        else:
+            end = above[len(above) // 2]
+        # It runs on with the rib a little, then turns up to its end.
+        low = start + 0.35 * (end - start) + [0.0, 4.0, -0.18 * abs(end[2] - start[2]) - 3.0]
+        line = resample(np.stack([start, low, end]), 14)
+        size = np.full(14, 5.5 if n < 8 else 4.5)
+        up = np.tile([0.0, 0.0, 1.0], (14, 1)) + 0.3 * np.array([sign, 0.0, 0.0])
+        bones.append(Bone(f"cartilage_{n}_{side}", "cartilage", *tube(line, size, size * 0.7, up)))
+        above = line
+    return bones
