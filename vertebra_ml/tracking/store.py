@@ -33,7 +33,7 @@ def open_store(uri: str | None = None) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a line a migration otherwise
     try:
         with lock(chosen):
-            client = MlflowClient(chosen)
+            client = MlflowClient(chosen, registry_uri=chosen)
             client.search_experiments(max_results=1)
     except (MlflowException, OSError) as error:
         raise ModelError(
