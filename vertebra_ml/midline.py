@@ -139,7 +139,7 @@ def _bridged(values: NDArray[Any], otherwise: float) -> NDArray[np.float64]:
     known = np.flatnonzero(np.isfinite(values))
     if known.size == 0:
         return np.full(values.size, otherwise)
-    return np.interp(np.arange(values.size), known, values[known]).astype(np.float64)
+    return np.asarray(np.interp(np.arange(values.size), known, values[known]), dtype=np.float64)
 
 
 def _smooth(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

@@ -49,8 +49,8 @@ def project(
 
     Rows run over the whole height of the grid, from its upper outer face down, and columns over the
     body with a margin of air; the centre of row 0 lies half a pixel inside the outer face. Values
-    are int16 HU clipped to -1024..3071, and ``AIR_HU`` where no body is crossed. The CT is body above
-    ``body_threshold_hu``; ``slab_mm`` is the thickness of the sagittal slab.
+    are int16 HU clipped to -1024..3071, and ``AIR_HU`` where no body is crossed. What exceeds
+    ``body_threshold_hu`` is body; ``slab_mm`` is the thickness of the sagittal slab.
     """
     straight = straighten(volume)
     field = survey(straight, body_threshold_hu)
@@ -241,8 +241,7 @@ def _to_pixels(
 def _centres(low: float, high: float, pixel_mm: float) -> NDArray[np.float64]:
     """Return falling centres of whole pixels from the outer face ``high`` down to about ``low``."""
     count = max(1, round((high - low) / pixel_mm - 1e-6))
-    centres: NDArray[np.float64] = high - (np.arange(count) + 0.5) * pixel_mm
-    return centres
+    return np.asarray(high - (np.arange(count) + 0.5) * pixel_mm, dtype=np.float64)
 
 
 def _weights(
