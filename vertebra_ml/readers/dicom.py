@@ -62,8 +62,8 @@ class Entry:
 def read_folder(folder: Path, *, voxels_max: int) -> Volume:
     """Read the one CT series below a folder as a volume in HU.
 
-    Voxels are (column, row, slice), slices in the order of position. Hidden files and files that are
-    not DICOM are passed over. Whole HU are kept as int16, held at the ends of its range.
+    Voxels are (column, row, slice), slices in the order of position. Hidden files and those
+    that are not DICOM are passed over. Whole HU are kept as int16, held at the ends of its range.
 
     Raises DatasetError as `dicom_series.arrange` does, and for files that are broken, compressed by
     an unknown codec, without rescale values or multi-frame; LimitError above ``voxels_max`` voxels.
@@ -71,7 +71,7 @@ def read_folder(folder: Path, *, voxels_max: int) -> Volume:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder) for path in paths]
     entries = [
-        Entry(str(name), partial(path.open, "rb"))
+        Entry(str(name), partial(_open_file, path))
         for path, name in zip(paths, names, strict=True)
         if not any(part.startswith(".") for part in name.parts)
     ]
@@ -99,6 +99,10 @@ def read_zip(source: Path | bytes, where: Path, *, voxels_max: int) -> Volume:
             where, found=f"an archive that cannot be read ({type(error).__name__})",
             expected="a zip of one DICOM series", fix="pack the folder again",
         ) from None  # fmt: skip
+
+
+def _open_file(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
@@ -240,7 +244,7 @@ def _read_pixels(entry: Entry, header: Slice, target: NDArray[Any], where: Path)
     if stored.shape != target.shape:
         raise _refused(where, entry, f"pixels of shape {stored.shape}")
     if target.dtype == np.int16:
-        wide = stored.astype(np.int32) * int(header.slope) + int(header.intercept)
+        wide = stored.astype(np.int64) * int(header.slope) + int(header.intercept)
         np.clip(wide, INT16.min, INT16.max, out=target, casting="unsafe")
     else:
         target[:] = stored * header.slope + header.intercept

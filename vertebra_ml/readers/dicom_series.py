@@ -194,8 +194,8 @@ def _check_straight(
     if shares[worst] > 1:
         raise DatasetError(
             where,
-            found=f"uneven positions: {order[worst].name} lies {abs(along[worst]):.2f} mm along and "
-            f"{aside[worst]:.2f} mm aside of an even grid",
+            found=f"uneven positions: {order[worst].name} lies {abs(along[worst]):.2f} mm along "
+            f"and {aside[worst]:.2f} mm aside of an even grid",
             expected="slices on an even grid",
             fix="part the series, or resample it",
         )
