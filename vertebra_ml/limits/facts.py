@@ -121,6 +121,7 @@ def _label_facts(truth: Truth | None) -> Row:
     ]
     row: Row = {
         "levels": " ".join(truth.visible),
+        "labels": " ".join(marks.labels),
         "labelled": len(marks),
         "gaps_mm": " ".join(f"{name} {gap:.1f}" for name, gap, _ in gaps),
         "gap_sigmas": round(abs(worst[2]), 2) if worst else None,

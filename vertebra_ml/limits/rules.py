@@ -45,9 +45,9 @@ class Rule:
 
     @property
     def allows(self) -> str:
-        """The bounds in words: ``0.2 .. 10``, ``True``, ``unique``."""
+        """The bounds in words: ``0.2 to 10``, ``at most 10``, ``True``, ``unique``."""
         if self.kind in ("range", "rows"):
-            return f"{_bound(self.low)} .. {_bound(self.high)}"
+            return _bounds(self.low, self.high)
         return " | ".join(map(str, self.values)) if self.kind == "one_of" else self.kind
 
 
@@ -77,9 +77,12 @@ _LABEL = "correct the label file"
 
 RAW_RULES: Final = (
     Rule("fault", "empty", "The scan can be read", _DROP),
-    Rule("case", "unique", "No two scans share an id", "rename one of them"),
+    Rule("case", "unique", "No two scans share an id", "rename one of them", show="source"),
     Rule("patient", "present", "Each scan has a patient", "name the patient in the layout"),
-    Rule("fingerprint", "unique", "No scan is there twice", "drop one: copies leak between parts"),
+    Rule(
+        "fingerprint", "unique", "No scan is there twice", "drop one: copies leak between parts",
+        show="source",
+    ),
     Rule("voxels", "range", "The scan fits in memory", "crop it", high="voxels_max"),
     Rule(
         "spacing_least_mm", "range", "Voxels are not smaller than CT makes them (mm)", _DROP,
@@ -287,5 +290,8 @@ def _within(rule: Rule, value: float) -> bool:
     return low <= value <= high
 
 
-def _bound(value: float | str | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:g}"
+def _bounds(low: float | str | None, high: float | str | None) -> str:
+    least, most = (b if isinstance(b, str) or b is None else f"{b:g}" for b in (low, high))
+    if least is None or most is None:
+        return f"at least {least}" if most is None else f"at most {most}"
+    return least if least == most else f"{least} to {most}"

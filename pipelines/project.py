@@ -1,0 +1,63 @@
+"""Project every raw scan of the split to its pair of MIPs."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vertebra_ml.archive import Archive, write_archive
+
+from pipelines.cases import cases_by_id
+from pipelines.products import make_all, product_key
+from pipelines.stage import (
+    PREPARED,
+    VALIDATION,
+    projection_of,
+    read_table,
+    run,
+    write_table,
+)
+from vertebra_ml.case import Case
+from vertebra_ml.config import Params
+from vertebra_ml.errors import DatasetError
+from vertebra_ml.limits import MIP_RULES, bind, describe_archive, gate, row_count
+from vertebra_ml.prepare import project
+
+MADE_BY = ("vertebra_ml.prepare", "vertebra_ml.archive", "vertebra_ml.readers")
+
+
+def main(params: Params) -> None:
+    """Write ``prepared/mips/<case>.npz`` and ``prepared/mips.csv``, and run the gate ``mips``."""
+    split = read_table(PREPARED / "split.csv").set_index("case")
+    projection = projection_of(params)
+    # The fingerprints stand for the scans: a changed one is projected again.
+    scans = read_table(PREPARED / "scans.csv").to_csv()
+    folder = PREPARED / "mips"
+    tasks = {
+        f"{case.id}.npz": partial(project_case, case, projection)
+        for case in cases_by_id(params, split.index)
+    }
+    key = product_key(MADE_BY, projection | {"scans": scans})
+    make_all(tasks, folder=folder, key=key, workers=params.phantoms.workers)
+    rows = [describe_archive(folder / name, spacing_mm=projection["spacing_mm"]) for name in tasks]
+    parts = split["part"].to_dict()
+    table = write_table(
+        PREPARED / "mips.csv", [row | {"part": parts[str(row["case"])]} for row in rows]
+    )
+    rules = (*bind(MIP_RULES, params.limits.model_dump()), row_count(len(tasks), len(tasks)))
+    gate({"MIP archives": (table, rules)}, name="mips", folder=VALIDATION)
+
+
+def project_case(case: Case, projection: dict[str, Any], path: Path) -> None:
+    """Write the MIP archive of one raw case to ``path``. Raises VertebraError."""
+    if case.open_volume is None:
+        raise DatasetError(
+            case.source, found="a MIP archive", expected="a raw scan", fix="take it out of data/"
+        )
+    volume = case.open_volume()
+    pair = project(volume, **projection)
+    entry = Archive(case.id, case.patient, case.layout, pair, volume.origin, case.truth())
+    write_archive(path, entry)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""Deal the patients into training, validation and test."""
+
+import pandas as pd
+
+from pipelines.stage import PREPARED, VALIDATION, read_table, run, write_table
+from vertebra_ml.config import Params
+from vertebra_ml.limits import PART_RULES, SPLIT_RULES, gate
+from vertebra_ml.split import PARTS, leaks, split_patients
+
+
+def main(params: Params) -> None:
+    """Write ``prepared/split.csv``, a row a scan, and run the gate ``split``."""
+    scans = read_table(PREPARED / "scans.csv")
+    scans["labels"] = scans["labels"].fillna("")
+    levels_of = {
+        str(patient): set(" ".join(group["labels"]).split())
+        for patient, group in scans.groupby("patient")
+    }
+    shares = {part: getattr(params.split, part) for part in PARTS}
+    levels = params.split.levels
+    part_of = split_patients(levels_of, shares, levels, params.seed)
+    rows = scans[["case", "patient", "layout", "labels", "fingerprint"]]
+    rows = rows.assign(part=rows["patient"].map(part_of))
+    write_table(PREPARED / "split.csv", rows.to_dict("records"))
+    check(rows, shares, levels)
+
+
+def check(split: pd.DataFrame, shares: dict[str, float], levels: tuple[str, ...]) -> None:
+    """Run the gate ``split`` on a table case, patient, part, labels. Raises GateError."""
+    torn = leaks(list(zip(split["patient"], split["part"], strict=True)))
+    split = split.assign(parts_of_patient=[len(torn.get(p, "1")) for p in split["patient"]])
+    patients = split["patient"].nunique()
+    parts = []
+    for part in PARTS:
+        members = split[split["part"] == part]
+        missing = sorted(set(levels) - set(" ".join(members["labels"]).split()))
+        share = members["patient"].nunique() / patients
+        parts.append(
+            {
+                "case": part,
+                "patients": members["patient"].nunique(),
+                "scans": len(members),
+                "share": f"{share:.2f} for {shares[part]:.2f}",
+                "share_off": round(share - shares[part], 4),
+                "levels_missing": len(missing),
+                "missing": " ".join(missing),
+            }
+        )
+    tables = {"Scans": (split, SPLIT_RULES), "Parts": (pd.DataFrame(parts), PART_RULES)}
+    gate(tables, name="split", folder=VALIDATION)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""What every stage does: read the parameters, write tables, fail in one line."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vertebra_ml.config import Params, load
+from vertebra_ml.errors import VertebraError
+
+PARAMS = Path("params.yaml")
+PREPARED = Path("prepared")
+MODELS = Path("models")
+REPORTS = Path("reports")
+VALIDATION = REPORTS / "validation"
+
+
+def run(main: Callable[..., None], *arguments: str) -> None:
+    """Call a stage's ``main`` with the parameters; an expected error ends in one line, status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        main(load(PARAMS), *arguments)
+    except VertebraError as error:
+        sys.exit(str(error))
+
+
+def projection_of(params: Params) -> dict[str, Any]:
+    """Return what ``prepare.project`` wants of the parameters."""
+    section = params.projection
+    return {
+        "spacing_mm": section.spacing_mm,
+        "body_threshold_hu": section.body_threshold_hu,
+        "slab_mm": section.sagittal_slab_mm,
+    }
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of ours; ids stay text, empty cells of text columns stay empty."""
+    text = ("case", "patient", "part", "levels", "labels", "fingerprint", "fault")
+    return pd.read_csv(path, dtype=dict.fromkeys(text, "str"))
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """Write rows as CSV, whole or not at all, and return them as read back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    pd.DataFrame(list(rows)).to_csv(part, index=False, lineterminator="\n")
+    part.replace(path)
+    return read_table(path)
