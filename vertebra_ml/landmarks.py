@@ -164,7 +164,10 @@ class Prediction:
         """
         found = {label: self._found_row(i) for i, label in enumerate(self.landmarks.labels)}
         scores = dict(zip(self.missing, self.absent_scores, strict=False))
-        absent = {label: self._row(label, score=scores.get(label)) for label in self.missing}
+        absent = {
+            label: self._row(label, score=_number(scores.get(label, np.nan)))
+            for label in self.missing
+        }
         every = found | absent
         return [every[label] for label in sorted(every, key=RANK.__getitem__)]
 
@@ -202,7 +205,8 @@ ROUND_DIGITS = 3
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), ROUND_DIGITS)
+    # Adding zero turns -0.0, which a reader would stumble over, into 0.0.
+    return None if np.isnan(value) else round(float(value), ROUND_DIGITS) + 0.0
 
 
 def _frozen(values: Points) -> Points:
