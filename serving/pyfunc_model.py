@@ -5,7 +5,8 @@ A request is a table with one row a scan and the columns
     content   the scan itself: base64 text (JSON, CSV) or bytes (parquet) of a .nii.gz or .nii file,
               a zipped DICOM folder, or a MIP archive (.npz)
     path      or: a file or folder below the root that the operator names, relative to it
-    case      what to call the scan in the answer; ``scan-1``, ``scan-2``, ... where left out
+    case      what to call the scan in the answer; where left out, made from ``path`` as on the
+              command line, or ``scan-1``, ``scan-2``, ...
 
 The answer holds, for each scan and level, the columns of ``slices.csv`` and ``run``, ``data_hash``,
 ``seconds``, ``error``. Rows answer for themselves: a bad one among others gets a single row with
@@ -29,9 +30,10 @@ import threading
 import time
 import traceback
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from mlflow.pyfunc.model import PythonModel
 
+from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError, LimitError, VertebraError
 from vertebra_ml.landmarks import ROW_COLUMNS, Prediction
 
@@ -52,7 +55,8 @@ CONTENT_MAX_MB = 1024
 MB = 1 << 20
 COLUMNS = (*ROW_COLUMNS, "run", "data_hash", "seconds", "error")
 
-NIFTI_MAGIC = slice(344, 347)  # "n+1" or "ni1" of an uncompressed NIfTI-1 header
+ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
+NIFTI_MAGIC, NIFTI_MAGICS = slice(344, 347), (b"n+1", b"ni1")  # where a NIfTI-1 header has them
 KINDS = "a .nii.gz or .nii file, a zipped DICOM folder, or a MIP archive (.npz)"
 
 
@@ -98,10 +102,10 @@ class SliceServer(PythonModel):
         code = BAD_REQUEST
         scans = _scans(model_input)
         for number, scan in enumerate(scans):
-            name = str(scan["case"] or f"scan-{number + 1}")
+            name = str(scan["case"] or scan["path"] or f"scan-{number + 1}")
             started = time.perf_counter()
             try:
-                prediction = self._answer(name, scan["content"], scan["path"])
+                prediction = self._answer(name, scan)
                 answers += _rows(prediction, time.perf_counter() - started)
                 continue
             except VertebraError as error:
@@ -114,7 +118,8 @@ class SliceServer(PythonModel):
             raise RequestError(errors, code)
         return answers
 
-    def _answer(self, name: str, content: object, path: object) -> Prediction:
+    def _answer(self, name: str, scan: dict[str, object]) -> Prediction:
+        content, path = scan["content"], scan["path"]
         if (content is None) == (path is None):
             raise DatasetError(
                 name,
@@ -122,26 +127,24 @@ class SliceServer(PythonModel):
                 expected="one of the two",
                 fix="fill content or path in every row",
             )
-        if path is not None:
-            return self._locate(self._below_root(name, str(path)), name, str(path))
-        data = _decode(name, content, self.content_max)
-        with _spooled(name, data) as file:
-            return self._locate(file, name, name)
+        if path is None:
+            return self._locate(partial(_content_case, name, content, self.content_max))
+        file = self._below_root(name, str(path))
+        try:
+            return self._locate(partial(_path_case, file, scan["case"]))
+        except VertebraError as error:
+            raise _renamed(error, file, str(path)) from error
 
-    def _locate(self, file: Path, name: str, shown: str) -> Prediction:
+    def _locate(self, opener: Callable[[], Case]) -> Prediction:
         """Read without waiting, locate in turn: the network uses every core by itself."""
         from vertebra_ml.models import locate
-        from vertebra_ml.readers import open_case
 
-        try:
-            case = open_case(file)
-            opened = case.open_volume() if case.open_volume else None
-            if opened is not None:
-                case = replace(case, open_volume=lambda: opened)
-            with self.turn:
-                return locate(self.localiser, replace(case, id=name))
-        except VertebraError as error:
-            raise _renamed(error, file, shown) from error
+        case = opener()
+        if case.open_volume is not None:
+            volume = case.open_volume()
+            case = replace(case, open_volume=lambda: volume)
+        with self.turn:
+            return locate(self.localiser, case)
 
     def _below_root(self, name: str, path: str) -> Path:
         """Return the file that ``path`` means. Raises LimitError for one outside the root."""
@@ -225,29 +228,47 @@ def _decode(name: str, content: object, most: int) -> bytes:
         raise _not_a_scan(name, "content that is not base64") from error
 
 
-@contextmanager
-def _spooled(name: str, data: bytes) -> Iterator[Path]:
-    """Put the scan where readers can map it: a private folder, removed afterwards."""
-    suffix = _suffix(name, data)
-    with tempfile.TemporaryDirectory(prefix="vertebra-ml-") as folder:
-        file = Path(folder) / f"scan{suffix}"
-        file.write_bytes(data)
-        yield file
+def _content_case(name: str, content: object, most: int) -> Case:
+    """Make a case of what came with the request; what its first bytes say decides how."""
+    from vertebra_ml.readers import open_content
 
-
-def _suffix(name: str, data: bytes) -> str:
-    """Tell by its first bytes what the scan is."""
-    if data[:2] == b"\x1f\x8b":
-        return ".nii.gz"
-    if data[NIFTI_MAGIC] in (b"n+1", b"ni1"):
-        return ".nii"
-    if data[:4] == b"PK\x03\x04":
-        try:
-            names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise _not_a_scan(name, "a broken zip") from error
-        return ".npz" if names and all(n.endswith(".npy") for n in names) else ".zip"
+    data = _decode(name, content, most)
+    if data[:4] == ZIP_MAGIC:
+        return _archive_case(name, data) if _holds_arrays(name, data) else open_content(data, name)
+    if data[:2] == GZIP_MAGIC or data[NIFTI_MAGIC] in NIFTI_MAGICS:
+        return open_content(data, name)
     raise _not_a_scan(name, "bytes of another kind" if data else "no bytes")
+
+
+def _holds_arrays(name: str, data: bytes) -> bool:
+    """Whether a zip holds numpy arrays only, as our MIP archives do."""
+    try:
+        names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _not_a_scan(name, "a broken zip") from error
+    return bool(names) and all(member.endswith(".npy") for member in names)
+
+
+def _archive_case(name: str, data: bytes) -> Case:
+    """Read a MIP archive by way of a private file, which is gone before this returns."""
+    from vertebra_ml.archive import read_archive
+
+    with tempfile.TemporaryDirectory(prefix="vertebra-ml-") as folder:
+        file = Path(folder) / "archive.npz"
+        file.write_bytes(data)
+        try:
+            entry = read_archive(file)
+        except VertebraError as error:
+            raise _renamed(error, file, name) from error
+    mips = (entry.pair, entry.source)
+    return Case(safe_id(name), safe_id(name), Path(name), "archive", open_mips=lambda: mips)
+
+
+def _path_case(file: Path, name: object) -> Case:
+    from vertebra_ml.readers import open_case
+
+    case = open_case(file)
+    return replace(case, id=safe_id(str(name))) if name else case
 
 
 def _not_a_scan(name: str, found: str) -> DatasetError:

@@ -30,7 +30,7 @@ from vertebra_ml.tracking.registry import versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
 
-METRICS, VERDICT, HISTORY = "metrics.json", "verdict.json", "history.csv"
+METRICS, VERDICTS, HISTORY = "metrics.json", "*verdict.json", "history.csv"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def publish(
     Parameters
     ----------
     folder : model folder: ``model.json``, weights, ``history.csv``.
-    reports : folder of ``metrics.json``, ``verdict.json`` (``passed`` and ``failures``), report.
+    reports : folder of ``metrics.json``, the quality gate's ``*verdict.json`` (keys ``passed``,
+        ``broken``), report and pictures.
     registered : name of the registered model.
     code : the models-from-code file, ``serving/pyfunc_model.py``.
 
@@ -63,17 +64,22 @@ def publish(
     model that did not pass its quality gate: its run is kept, no version is made.
     """
     contract = read_contract(folder)
-    metrics, verdict = read_json(reports / METRICS), read_json(reports / VERDICT)
+    metrics, broken = decisive(read_json(reports / METRICS)), _broken(reports)
     weights = md5(folder / WEIGHTS)
     client = open_store(uri)
     place = experiment_id(client, experiment)
-    gate = "passed" if verdict.get("passed") is True else "failed"
+    gate = "failed" if broken else "passed"
     with lock(client.tracking_uri):
         run_id = _ensure_run(client, place, contract, weights)
         _fill_run(client, run_id, folder, reports, metrics, gate)
-        if gate == "failed":
+        if broken:
             _mark_failed(client, registered, weights)
-            raise _gate_error(registered, verdict)
+            raise GateError(
+                registered,
+                found=f"thresholds missed: {'; '.join(broken)}",
+                expected="every threshold of gate in params.yaml met",
+                fix="improve the model; its run is kept, no version was registered",
+            )
         model = _ensure_logged_model(client, place, run_id, weights, folder, code)
         version = _ensure_version(client, registered, model, run_id, weights, contract)
     return Published(run_id, registered, version, weights)
@@ -105,7 +111,7 @@ def _fill_run(
 ) -> None:
     """Add what the run still lacks; whatever is there already is left as it is."""
     run = client.get_run(run_id)
-    log_params(client, run_id, read_contract(folder))
+    log_params(client, run_id, as_settings(read_contract(folder)))
     log_epochs(client, run_id, read_history(folder / HISTORY))
     log_final(client, run_id, metrics)
     state = folder_md5(reports)
@@ -115,6 +121,12 @@ def _fill_run(
     set_tags(client, run_id, {**kept, "gate": gate, "reports_md5": state})
     if run.info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
+
+
+def as_settings(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``model.json`` by the names under which a training logs the same settings."""
+    renamed = {"preparation": "projection"}
+    return {renamed.get(key, key): value for key, value in contract.items() if key != "levels"}
 
 
 def read_history(path: Path) -> dict[int, dict[str, float]]:
@@ -200,11 +212,31 @@ def _mark_failed(client: MlflowClient, name: str, weights: str) -> None:
             client.set_model_version_tag(name, str(version.version), "gate", "failed")
 
 
-def _gate_error(name: str, verdict: Mapping[str, Any]) -> GateError:
-    failures = verdict.get("failures") or ["no verdict"]
-    return GateError(
-        name,
-        found="; ".join(map(str, failures)),
-        expected="every threshold of gate in params.yaml met",
-        fix="improve the model or, with a reason, the thresholds; the run is kept, not registered",
-    )
+def _broken(reports: Path) -> list[str]:
+    """Return the thresholds that the quality gate found missed; a gate that never ran is one."""
+    verdicts = [read_json(path) for path in sorted(reports.glob(VERDICTS))]
+    if not verdicts:
+        return [f"no {VERDICTS} in {reports}"]
+    return [
+        str(rule)
+        for verdict in verdicts
+        if verdict.get("passed") is not True
+        for rule in verdict.get("broken") or ["the gate did not pass"]
+    ]
+
+
+def decisive(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of ``metrics.json`` by the names that columns and charts get.
+
+    ``median_mm`` is overall, ``L3.median_mm`` a level's, ``verse/median_mm`` a group's: a slash
+    makes a section of its own in MLflow's pages. Intervals are kept for the overall numbers only.
+    """
+    named = dict(metrics.get("overall", {}))
+    for prefix, entries in (("{}.", metrics.get("levels", {})), ("{}/", metrics.get("groups", {}))):
+        named |= {
+            prefix.format(entry) + name: value
+            for entry, numbers in entries.items()
+            for name, value in numbers.items()
+            if not name.endswith(("_low", "_high"))
+        }
+    return named
