@@ -9,11 +9,11 @@ from vertebra_ml.config import Params
 from vertebra_ml.tracking import publish
 
 SERVED = Path("serving/pyfunc_model.py")
-RECEIPTS = REPORTS / "publish"
+RECEIPTS = REPORTS / "published"
 
 
 def main(params: Params, kind: str) -> None:
-    """Publish ``models/<kind>`` and write ``reports/publish/<kind>.json``.
+    """Publish ``models/<kind>`` and write ``reports/published/<kind>.json``.
 
     The receipt names no run and no version: those are another server's business, and the lock
     file stays the same wherever the stage runs.

@@ -26,14 +26,11 @@ import json
 import logging
 import os
 import tempfile
-import threading
 import time
 import traceback
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +86,6 @@ class SliceServer(PythonModel):
         self.root = Path(root).resolve(strict=True) if root else None
         self.content_max = int(os.environ.get(SIZE_VARIABLE, CONTENT_MAX_MB)) * MB
         self.localiser = load_model(folder, identity(folder.parents[1]))
-        self.turn = threading.Lock()
         with suppress(VertebraError):
             self.localiser.locate(made_up_scan(), "warm-up")
 
@@ -119,6 +115,8 @@ class SliceServer(PythonModel):
         return answers
 
     def _answer(self, name: str, scan: dict[str, object]) -> Prediction:
+        from vertebra_ml.models import locate
+
         content, path = scan["content"], scan["path"]
         if (content is None) == (path is None):
             raise DatasetError(
@@ -128,23 +126,12 @@ class SliceServer(PythonModel):
                 fix="fill content or path in every row",
             )
         if path is None:
-            return self._locate(partial(_content_case, name, content, self.content_max))
+            return locate(self.localiser, _content_case(name, content, self.content_max))
         file = self._below_root(name, str(path))
         try:
-            return self._locate(partial(_path_case, file, scan["case"]))
+            return locate(self.localiser, _path_case(file, scan["case"]))
         except VertebraError as error:
             raise _renamed(error, file, str(path)) from error
-
-    def _locate(self, opener: Callable[[], Case]) -> Prediction:
-        """Read without waiting, locate in turn: the network uses every core by itself."""
-        from vertebra_ml.models import locate
-
-        case = opener()
-        if case.open_volume is not None:
-            volume = case.open_volume()
-            case = replace(case, open_volume=lambda: volume)
-        with self.turn:
-            return locate(self.localiser, case)
 
     def _below_root(self, name: str, path: str) -> Path:
         """Return the file that ``path`` means. Raises LimitError for one outside the root."""
