@@ -117,16 +117,17 @@ def _mostly(found: Mask, parts: NDArray[Any], count: int) -> Mask:
     return result
 
 
-def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cell_mm: float) -> Mask:
+def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Mask:
     """Return ``mask`` without the parts of each slice that lie far to the side of the spine.
 
-    ``spine_cells`` is (z,): the spine's x in cells, ``cell_mm`` the width of a cell.
+    Parts that hang together by a narrow bridge, such as an arm that touches the trunk, are parted.
+    ``spine_cells`` is (z,): the spine's x in cells.
     """
-    parts, count = ndimage.label(mask, _IN_SLICE)
-    away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cell_mm  # (x, z)
+    core = _opened(mask, cells.spacing_mm)
+    parts, count = ndimage.label(core, _IN_SLICE)
+    away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
     near = np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)
     keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(parts[near])] = True
     keep[0] = False
-    result: Mask = keep[parts]
-    return result
+    return ndimage.binary_dilation(keep[parts], _IN_SLICE, mask=mask & ~(core & ~keep[parts]))
