@@ -13,8 +13,20 @@ from vertebra_ml.phantom.spine import Column
 
 SIDES: Final = (("right", 1.0), ("left", -1.0))
 SHAFT_POINTS: Final = 36
-FOLLOW: Final = 0.5
+FOLLOW: Final = 0.15
 """Part of its vertebra's own lean that a rib takes over."""
+PUMP_BUCKET_DEG: Final = {
+    1: (-26.6, -8.5), 2: (-25.9, -7.3), 3: (-30.0, 0.3), 4: (-32.5, 4.0), 5: (-34.7, 6.0),
+    6: (-36.5, 7.0), 7: (-39.0, 6.0), 8: (-40.0, 3.0), 9: (-37.0, -2.0), 10: (-32.7, -12.7),
+    11: (-22.2, -29.3), 12: (-31.0, -34.7),
+}  # fmt: skip
+"""Rise of the plane of each rib towards the front and towards the side, degrees: least squares
+over the TotalSegmentator masks of LIDC-IDRI-0001 (mean of both sides); the side rises of ribs 4 to 9
+lessened until the lines from behind matched, for those ribs are no planes."""
+BREADTH: Final = {1: 1.12, 2: 1.04, 11: 1.1, 12: 1.1}
+"""Factor on how far out ribs of the atlas go, where real ones go further."""
+BACK: Final = 0.8
+"""Factor on how far behind their heads the atlas's ribs go, to what the masks show."""
 OWN_BODY_ONLY: Final = frozenset({1, 10, 11, 12, 13})
 """Ribs whose head meets one body only; the others' also meets the disc above."""
 SECTION_MM: Final = {
@@ -32,6 +44,7 @@ class Chest:
     width: float
     depth: float
     fall_deg: float
+    slope: float
     thickness: float
     rib11: float
     rib12: float
@@ -43,6 +56,7 @@ def draw_chest(rng: np.random.Generator, ranges: Ranges) -> Chest:
         width=rng.uniform(*ranges.chest_width),
         depth=rng.uniform(*ranges.chest_depth),
         fall_deg=rng.uniform(*ranges.rib_fall_deg),
+        slope=rng.uniform(*ranges.rib_slope),
         thickness=rng.uniform(*ranges.rib_thickness),
         rib11=rng.uniform(*ranges.rib11_length),
         rib12=rng.uniform(*ranges.rib12_length),
@@ -54,6 +68,18 @@ def rib_lines() -> dict[int, Array]:
     """Return each right rib's centre line (n, 3) in the atlas, head to front, mm about its body."""
     bones, frames = atlas().bones, atlas().frames
     return {n: _centre_line(bones[f"rib_{n}_right"]) - frames[f"T{n}"].centre for n in range(1, 13)}
+
+
+@functools.cache
+def _slope_change() -> dict[int, Array]:
+    """Return by rib the rise to the side and to the front that makes the atlas's plane a real one."""
+    changes = {}
+    for n, line in rib_lines().items():
+        design = np.column_stack([line[:, :2], np.ones(len(line))])
+        side, front, _ = np.linalg.lstsq(design, line[:, 2], rcond=None)[0]
+        pump, bucket = np.tan(np.radians(PUMP_BUCKET_DEG[n]))
+        changes[n] = np.array([bucket - side, pump - front])
+    return changes
 
 
 def _centre_line(bone: Bone, bins: int = 14) -> Array:
@@ -124,7 +150,12 @@ def _shaft(n: int, frame: Frame, sign: float, chest: Chest, fall: float, *, scal
     lean = _lean(frame) - _lean(own)
     # Fronts go down by a turn against the right-hand rule about the axis to the right.
     tilt = turn((1, 0, 0), FOLLOW * lean - fall)
-    local = rib_lines()[n] * [sign * chest.width, chest.depth, 1.0] * scale
+    line = rib_lines()[n].copy()
+    line[:, 1] = np.where(
+        line[:, 1] < line[0, 1], line[0, 1] + BACK * (line[:, 1] - line[0, 1]), line[:, 1]
+    )
+    line[:, 2] += chest.slope * (line - line[0])[:, :2] @ _slope_change()[n]
+    local = line * [sign * chest.width * BREADTH.get(n, 1.0), chest.depth, 1.0] * scale
     right = frame.axes[0]
     front = np.cross([0.0, 0.0, 1.0], right)
     front /= np.linalg.norm(front)

@@ -24,7 +24,7 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
     chest, limbs = draw_chest(rng, ranges), draw_limbs(rng, ranges)
     scale = float(column.facts["scale"])
     source = atlas()
-    vertebrae = {name: shape_vertebra(source, name, f) for name, f in column.frames.items()}
+    vertebrae = {name: shape_vertebra(source, name, f, scale) for name, f in column.frames.items()}
     discs = [
         shape_disc(column.frames[a], column.frames[b], a)
         for a, b in pairwise(column.levels)

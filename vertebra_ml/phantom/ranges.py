@@ -46,11 +46,13 @@ class Ranges:
 
     # Chest.
     chest_width: Pair = (0.88, 1.12)
-    chest_depth: Pair = (0.84, 1.16)
+    chest_depth: Pair = (0.88, 1.22)
     rib_fall_deg: Pair = (-9.0, 9.0)
     """Added to each rib's own slope; positive falls more steeply."""
-    rib11_length: Pair = (0.7, 1.15)
-    rib12_length: Pair = (0.2, 1.5)
+    rib_slope: Pair = (-0.1, 1.1)
+    """0: ribs slope as in the atlas, 1: as in a real deep chest (LIDC-IDRI-0001)."""
+    rib11_length: Pair = (0.8, 1.4)
+    rib12_length: Pair = (0.25, 2.1)
     rib_thickness: Pair = (0.85, 1.2)
 
     # Girdles and pelvis.
@@ -92,10 +94,11 @@ UNLIKE: Final = Ranges(
     fracture_rate=0.35,
     fracture_loss=(0.3, 0.65),
     chest_width=(0.82, 1.18),
-    chest_depth=(0.76, 1.24),
+    chest_depth=(0.80, 1.32),
     rib_fall_deg=(-14.0, 14.0),
-    rib11_length=(0.5, 1.3),
-    rib12_length=(0.1, 1.8),
+    rib_slope=(-0.4, 1.3),
+    rib11_length=(0.6, 1.6),
+    rib12_length=(0.1, 2.5),
     crest_mm=(-24.0, 28.0),
     pelvis_width=(0.84, 1.18),
     pelvic_tilt_deg=(-14.0, 14.0),
