@@ -39,7 +39,7 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 repro: setup  ## pull the shipped caches, run what is out of date, register, promote a first model
 	$(BIN)/dvc pull --quiet
 	$(BIN)/dvc repro
-	$(BIN)/vertebra-ml promote $(NAME) --first --reason "first model of this registry, passed the quality gate"
+	$(BIN)/vertebra-ml promote $(NAME) --only-first --reason "first model of this registry, passed the quality gate"
 	$(BIN)/vertebra-ml models
 
 test: setup  ## all tests

@@ -1,0 +1,115 @@
+"""Commands on scans: locate levels, project to MIPs, measure a model on a labelled data set."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vertebra_ml.cli.talk import (
+    PARAMS,
+    Layout,
+    Settings,
+    bar,
+    collected,
+    finish,
+    one_line_errors,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from vertebra_ml.models import Localiser
+
+PRODUCTION = "models:/vertebra-slice-spotter@production"
+
+Scans = Annotated[
+    list[Path],
+    typer.Argument(help="NIfTI files, DICOM folders or zips, MIP archives.", metavar="CT..."),
+]
+Model = Annotated[
+    str, typer.Option(help="models:/NAME@ALIAS or models:/NAME/VERSION in MLflow, or a folder.")
+]
+
+
+@one_line_errors
+def locate(
+    scans: Scans,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("located"),
+    model: Model = PRODUCTION,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw a picture a scan.")] = False,
+) -> None:
+    """Find levels in scans: OUT/slices.csv and OUT/slices.json, a row per scan and level.
+
+    A level that is not in the scan is found = false with empty coordinates, never a guess. A scan
+    that cannot be read is one line here; the others are finished, and the exit status is 1.
+    """
+    from vertebra_ml.batch import locate_all
+
+    localiser = _localiser(model)
+    with bar(len(scans), "locate") as progress:
+        rows, failures = locate_all(
+            localiser, scans, out=out, overlay=overlay, on_progress=progress.update
+        )
+    located = len({row["case"] for row in rows})
+    typer.echo(f"{located} of {len(scans)} scans located: {out / 'slices.csv'}")
+    finish(failures)
+
+
+@one_line_errors
+def mips(
+    scans: Scans,
+    out: Annotated[Path, typer.Option(help="Folder for the archives.")] = Path("mips"),
+    params: Settings = PARAMS,
+) -> None:
+    """Project scans: one MIP archive (.npz) a scan, frontal and sagittal, in mm."""
+    from vertebra_ml.archive import project_case, write_archive
+    from vertebra_ml.readers import open_cases
+
+    projection = settings(params).projection.arguments()
+    cases = open_cases(scans)
+    out.mkdir(parents=True, exist_ok=True)
+    failures: list[str] = []
+    with bar(len(cases), "project") as progress:
+        for case in cases:
+            with collected(failures):
+                write_archive(out / f"{case.id}.npz", project_case(case, projection))
+            progress.update()
+    typer.echo(f"{len(cases) - len(failures)} of {len(cases)} scans projected: {out}")
+    finish(failures)
+
+
+@one_line_errors
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder of the labelled data set.")],
+    layout: Layout = "plain",
+    model: Model = PRODUCTION,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluated"),
+    params: Settings = PARAMS,
+) -> None:
+    """Measure a model on a labelled data set: table, numbers with intervals, one HTML report.
+
+    Every scan is answered just as `locate` and the server answer it.
+    """
+    from vertebra_ml.batch import evaluate_all
+    from vertebra_ml.readers import find
+    from vertebra_ml.report import summarise_to
+
+    cases = find(data, layout)
+    chosen = settings(params)
+    localiser = _localiser(model)
+    with bar(len(cases), "evaluate") as progress:
+        found = evaluate_all(localiser, cases, out=out, on_progress=progress.update)
+    typer.echo(summarise_to(out, found))
+    finish(found.failures)
+
+
+def _localiser(model: str) -> "Localiser":
+    """Load a model from the registry or from a folder. Raises ModelError."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else it greets on standard error
+    from vertebra_ml.models import load_model
+
+    if not model.startswith("models:/"):
+        return load_model(Path(model))
+    from vertebra_ml import tracking
+
+    return load_model(*tracking.fetch(model))

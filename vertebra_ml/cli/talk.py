@@ -1,0 +1,65 @@
+"""How the commands speak: one line an error, a bar for long work, settings from one file."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vertebra_ml.errors import VertebraError
+
+if TYPE_CHECKING:
+    from vertebra_ml.config import Params
+
+PARAMS = Path("params.yaml")
+
+Layout = Annotated[str, typer.Option(help="How the data lies on disk; docs/data.md shows each.")]
+Settings = Annotated[Path, typer.Option(help="Settings file: limits, projection, tracking.")]
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn the library's errors into one line on standard error and exit status 1."""
+
+    @wraps(command)
+    def told(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except VertebraError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    return told
+
+
+@contextmanager
+def collected(failures: list[str]) -> Iterator[None]:
+    """Keep the line of an error and go on with the next scan."""
+    try:
+        yield
+    except VertebraError as error:
+        failures.append(str(error))
+
+
+def finish(failures: Sequence[str]) -> None:
+    """Print each failure in a line of its own; exit status 1 where there is one."""
+    for line in failures:
+        typer.echo(f"error: {line}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def bar(total: int, what: str) -> Any:
+    """Return a progress bar on standard error; silent where nobody watches."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=what, unit="scan", disable=not sys.stderr.isatty())
+
+
+def settings(path: Path) -> "Params":
+    """Read the settings file. Raises ModelError naming what is wrong in it."""
+    from vertebra_ml.config import load
+
+    return load(path)
