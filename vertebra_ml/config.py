@@ -78,6 +78,7 @@ class SliceSpotter(Section):
     """Settings of the model kind ``slice_spotter``."""
 
     levels: tuple[Level, ...]
+    auxiliary_levels: tuple[Level, ...]
     architecture: Literal["compact", "kanavati"]
     loss: Literal["bce", "focal"]
     target: Literal["gaussian", "onehot"]
@@ -87,6 +88,8 @@ class SliceSpotter(Section):
     batch: Count
     learning_rate: Positive
     patience: Count
+    minutes: Positive
+    validation_fields: Count
     presence_threshold: Fraction
     warning_score: Fraction
 

@@ -1,0 +1,88 @@
+"""The state of a training on disk: weights, optimizer, best weights, history, in one file."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebra_ml.models.contract import Settings
+
+Weights = list[NDArray[np.float32]]
+
+
+@dataclass
+class Progress:
+    """How far a training has come; it grows by an epoch at a time."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: Weights = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in them, also before a kill."""
+        return sum(row["seconds"] for row in self.history)
+
+    def add(self, figures: dict[str, float], weights: Weights) -> None:
+        """Take in one epoch; keep its weights where its ``error`` is the least so far."""
+        least = min((row["error"] for row in self.history), default=np.inf)
+        self.history.append({"epoch": float(self.epoch + 1), **figures})
+        if figures["error"] < least or not self.best:
+            self.best, self.best_epoch = weights, self.epoch
+
+    def table(self) -> str:
+        """Return the history as CSV."""
+        names = list(self.history[0])
+        lines = [",".join(f"{row[name]:.6g}" for name in names) for row in self.history]
+        return "\n".join([",".join(names), *lines]) + "\n"
+
+
+def fingerprint(settings: Settings, seed: int, data_hash: str, names: list[str]) -> str:
+    """Name a training: a checkpoint of another one is not gone on with."""
+    content = json.dumps([asdict(settings), seed, data_hash, names], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def save(network: Any, path: Path, mark: str, progress: Progress) -> None:
+    """Write the state in one step: a kill leaves the epoch before or this one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name("part.npz")
+    state = {"mark": mark, "history": progress.history, "best_epoch": progress.best_epoch}
+    arrays = {f"weight_{i}": w for i, w in enumerate(network.get_weights())}
+    arrays |= {f"best_{i}": w for i, w in enumerate(progress.best)}
+    arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(network.optimizer.variables)}
+    np.savez(part, state=np.array(json.dumps(state)), **arrays)
+    os.replace(part, path)  # noqa: PTH105 - one atomic step
+
+
+def resume(network: Any, path: Path, mark: str) -> Progress:
+    """Bring ``network`` to where the checkpoint of the same training stands, if there is one."""
+    network.optimizer.build(network.trainable_variables)
+    if not path.exists():
+        return Progress()
+    with np.load(path) as file:
+        state = json.loads(str(file["state"]))
+        if state["mark"] != mark:
+            return Progress()
+        arrays = {
+            part: [file[f"{part}_{i}"] for i in range(_count(file.files, part))]
+            for part in ("weight", "best", "optimizer")
+        }
+    network.set_weights(arrays["weight"])
+    for variable, value in zip(network.optimizer.variables, arrays["optimizer"], strict=True):
+        variable.assign(value)
+    return Progress(state["history"], arrays["best"], state["best_epoch"])
+
+
+def _count(names: list[str], part: str) -> int:
+    return sum(name.startswith(f"{part}_") for name in names)

@@ -1,0 +1,194 @@
+"""Training: batches from seeds, whole-picture validation, checkpoints that survive a kill."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from vertebra_ml.augment import Sample
+from vertebra_ml.errors import ModelError
+from vertebra_ml.models.architectures import architecture
+from vertebra_ml.models.batches import Teaching, epoch_batches, read_samples, validation_samples
+from vertebra_ml.models.checkpoint import Progress, fingerprint, resume, save
+from vertebra_ml.models.contract import HISTORY, WEIGHTS, Contract, Settings, replace_text
+from vertebra_ml.models.losses import LOSSES
+from vertebra_ml.models.slice_spotter import decoder
+from vertebra_ml.models.validation import best_presence_threshold, measure
+
+log = logging.getLogger(__name__)
+
+ASKED_WEIGHT: Final = 3.0
+"""A level that is answered counts this much more than one that is only learnt beside it."""
+
+STEP_DOWN: Final = 0.5
+"""What the learning rate is multiplied by where validation has not improved for a third of the
+patience."""
+
+SETTLE: Final = 0.4
+"""Over this last part of the training the learning rate falls to LEAST of what it was."""
+
+LEAST: Final = 0.02
+CLIP: Final = 1.0
+DECAY: Final = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """All that an epoch needs."""
+
+    settings: Settings
+    samples: Sequence[Sample]
+    validation: Sequence[Sample]
+    teaching: Teaching
+    seed: int
+
+
+def train(
+    contract: Mapping[str, Any],
+    archives: Mapping[str, Sequence[Path]],
+    folder: Path,
+    *,
+    seed: int,
+    data_hash: str,
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Train a slice spotter and write its folder; see ``vertebra_ml.models.train``."""
+    settings = Settings.of(contract["settings"], "models.slice_spotter")
+    keras.utils.set_random_seed(seed)
+    lesson = _lesson(settings, archives, seed)
+    network = compiled(settings)
+    mark = fingerprint(
+        settings, seed, data_hash, [str(p.name) for part in archives.values() for p in part]
+    )
+    path = folder.parent / f".{folder.name}.checkpoint" / "state.npz"
+    progress = resume(network, path, mark)
+    while not _finished(progress, settings):
+        _epoch(network, lesson, progress)
+        save(network, path, mark, progress)
+        on_epoch(progress.epoch, progress.history[-1])
+    network.set_weights(progress.best)
+    thresholds = {"presence": _presence(network, lesson), "warning": settings.warning_score}
+    _write(
+        folder,
+        network,
+        Contract(
+            kind=contract["kind"],
+            settings=settings,
+            preparation=dict(contract["preparation"]),
+            thresholds=thresholds,
+            seed=seed,
+            data_hash=data_hash,
+            limits={},
+        ),
+        progress,
+    )
+    path.unlink(missing_ok=True)
+    if path.parent.exists():
+        path.parent.rmdir()
+
+
+def compiled(settings: Settings) -> Any:
+    """Build the network of ``settings`` with its loss and optimizer."""
+    shape = architecture(settings.architecture)
+    network = shape.network(len(settings.heads))
+    network.compile(
+        optimizer=keras.optimizers.AdamW(
+            settings.learning_rate, weight_decay=DECAY, global_clipnorm=CLIP
+        ),
+        loss=LOSSES[shape.activation, settings.loss],
+    )
+    return network
+
+
+def _lesson(settings: Settings, archives: Mapping[str, Sequence[Path]], seed: int) -> Lesson:
+    shape, heads = architecture(settings.architecture), settings.heads
+    counts = [len(archives[part]) for part in ("train", "validation")]
+    if 0 in counts:
+        raise ModelError(
+            "training",
+            found=f"{counts[0]} training and {counts[1]} validation scans",
+            expected="at least one of each",
+            fix="add scans or phantoms",
+        )
+    weights = np.array([ASKED_WEIGHT if level in settings.levels else 1.0 for level in heads])
+    return Lesson(
+        settings=settings,
+        samples=read_samples(archives["train"], heads, shape),
+        validation=validation_samples(
+            read_samples(archives["validation"], heads, shape), settings.validation_fields, seed
+        ),
+        teaching=Teaching(
+            heads, tuple(weights / weights.mean()), settings.target, settings.target_sigma_mm
+        ),
+        seed=seed,
+    )
+
+
+def _finished(progress: Progress, settings: Settings) -> bool:
+    stale = progress.epoch - progress.best_epoch >= settings.patience
+    return stale or _spent(progress, settings) >= 1.0
+
+
+def _spent(progress: Progress, settings: Settings) -> float:
+    """Part of the training that is over, by epochs or by minutes."""
+    return max(progress.epoch / settings.epochs, progress.seconds / (60 * settings.minutes))
+
+
+def _epoch(network: Any, lesson: Lesson, progress: Progress) -> None:
+    start, settings = time.perf_counter(), lesson.settings
+    rate = _learning_rate(progress, settings)
+    network.optimizer.learning_rate = rate
+    batches = epoch_batches(
+        lesson.samples,
+        lesson.teaching,
+        settings.batch,
+        settings.steps_per_epoch,
+        (lesson.seed, progress.epoch),
+    )
+    losses = [float(network.train_on_batch(x, y, sample_weight=w)) for x, y, w in batches]
+    figures = {"loss": float(np.mean(losses)), "learning_rate": rate}
+    figures |= measure(
+        network, lesson.validation, decoder(settings, settings.presence_threshold), settings
+    )
+    seconds = time.perf_counter() - start
+    progress.add(figures | {"seconds": seconds}, network.get_weights())
+    log.info("epoch %d: %s", progress.epoch, figures)
+
+
+def _learning_rate(progress: Progress, settings: Settings) -> float:
+    left = 1 - _spent(progress, settings)
+    settle = LEAST ** max(0.0, 1 - left / SETTLE)
+    waits = max(1, settings.patience // 3)
+    steps, stale = 0, 0
+    best = np.inf
+    for row in progress.history:
+        stale = 0 if row["error"] < best else stale + 1
+        best = min(best, row["error"])
+        if stale >= waits:
+            steps, stale = steps + 1, 0
+    return float(settings.learning_rate * settle * STEP_DOWN**steps)
+
+
+def _presence(network: Any, lesson: Lesson) -> float:
+    """Take the threshold of the settings, or choose it where rows alone say what is present."""
+    shape = architecture(lesson.settings.architecture)
+    if shape.column == "chain":
+        return lesson.settings.presence_threshold
+    return best_presence_threshold(network, lesson.validation, lesson.settings)
+
+
+def _write(folder: Path, network: Any, contract: Contract, progress: Progress) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".part.{WEIGHTS}"
+    # A fresh network: the compiled one would take the optimizer along.
+    plain = architecture(contract.settings.architecture).network(len(contract.settings.heads))
+    plain.set_weights(network.get_weights())
+    plain.save_weights(part)
+    part.replace(folder / WEIGHTS)
+    replace_text(folder / HISTORY, progress.table())
+    contract.write(folder)

@@ -1,0 +1,166 @@
+"""The slice spotter: a pair of MIPs -> the height of each level, or "not in this scan"."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from vertebra_ml import prepare
+from vertebra_ml.errors import ModelError
+from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, SliceReference
+from vertebra_ml.mip import MipPair
+from vertebra_ml.models.architectures import architecture
+from vertebra_ml.models.contract import WEIGHTS, Contract, Settings
+from vertebra_ml.models.decoding import ACTIVATIONS, Decoder, Verdict
+from vertebra_ml.models.inputs import Grid, bucket, regrid, tensors
+from vertebra_ml.targets import Floats
+from vertebra_ml.volume import AIR_HU, Source, Volume
+
+WARM_ROWS: Final = (16, 32)
+"""Heights of the two empty pictures shown at loading. The first makes the backend trace that very
+shape, the second any height; real pictures (64 rows and more) then all run the same program, and
+give the same digits in every process and whatever came before them."""
+
+
+class SliceSpotter:
+    """A trained slice spotter. ``locate`` may be called from many threads."""
+
+    def __init__(self, network: Any, contract: Contract, identity: ModelIdentity) -> None:
+        self._network = network
+        self._contract = contract
+        self._architecture = architecture(contract.settings.architecture)
+        self._decoder = decoder(contract.settings, contract.thresholds["presence"])
+        self._lock = threading.Lock()
+        self._identity = identity
+        for rows in WARM_ROWS:
+            frontal, sagittal = (
+                np.full((rows, width), AIR_HU) for width in self._architecture.columns
+            )
+            self._network.predict_on_batch(tensors([(frontal, sagittal)], rows))
+
+    def __repr__(self) -> str:
+        settings = self._contract.settings
+        return f"SliceSpotter({settings.architecture}: {' '.join(self.levels)})"
+
+    @property
+    def kind(self) -> str:
+        """The model family."""
+        return self._contract.kind
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels it answers, head to foot."""
+        asked = self._contract.settings.levels
+        return tuple(level for level in self._contract.settings.heads if level in asked)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is, as its answers say."""
+        return self._identity
+
+    def locate(self, volume: Volume, case: str) -> Prediction:
+        """Project a CT and answer. Raises GeometryError where it cannot be projected."""
+        start = time.perf_counter()
+        how = self._contract.preparation
+        pair = prepare.project(
+            volume,
+            spacing_mm=how["spacing_mm"],
+            body_threshold_hu=how["body_threshold_hu"],
+            slab_mm=how["sagittal_slab_mm"],
+        )
+        return self._answer(pair, volume.origin, case, start)
+
+    def locate_mips(self, pair: MipPair, source: Source, case: str) -> Prediction:
+        """Answer for MIPs made before, of a CT on the grid ``source``."""
+        return self._answer(pair, source, case, time.perf_counter())
+
+    def distributions(self, grid: Grid) -> Floats:
+        """Return (heads, rows + 1): each level read alone, rows of ``grid``, then "not here"."""
+        batch = tensors([(grid.frontal, grid.sagittal)], bucket(grid.rows))
+        with self._lock:
+            logits = np.asarray(self._network.predict_on_batch(batch), dtype=np.float64)[0]
+        kept = np.concatenate([logits[:, : grid.rows], logits[:, -1:]], axis=1)
+        return ACTIVATIONS[self._architecture.activation](kept)
+
+    def _answer(self, pair: MipPair, source: Source, case: str, start: float) -> Prediction:
+        shape = self._architecture
+        if pair.is_air:
+            verdicts = [Verdict(level, None, 0.0, float("nan")) for level in self.levels]
+            warnings = ["no body found in the scan"]
+        else:
+            grid = regrid(pair, spacing_mm=shape.spacing_mm, widths_mm=shape.widths_mm)
+            verdicts = self._decoder.read(self.distributions(grid), self.levels)
+            warnings = self._doubts(verdicts)
+        found: list[tuple[Verdict, Floats, SliceReference]] = []
+        missing: list[Verdict] = []
+        for verdict in verdicts:
+            if verdict.row is not None:
+                z_mm = grid.z_of_row(verdict.row)
+                place = source.slice_at(np.array([*pair.spine_mm, z_mm]))
+                if place is not None:
+                    found.append((verdict, np.array([np.nan, np.nan, z_mm]), place))
+                    continue
+                warnings.append(f"{verdict.level}: its place lies outside the scan")
+            missing.append(verdict)
+        return Prediction(
+            case=case,
+            landmarks=_landmarks(found),
+            missing=tuple(verdict.level for verdict in missing),
+            slices=tuple(place for _, _, place in found),
+            model=self._identity,
+            seconds=time.perf_counter() - start,
+            warnings=tuple(warnings),
+            absent_scores=tuple(verdict.score for verdict in missing),
+        )
+
+    def _doubts(self, verdicts: list[Verdict]) -> list[str]:
+        least = self._contract.thresholds["warning"]
+        return [
+            f"{verdict.level}: score {verdict.score:.2f} is below {least:.2f}, look at the overlay"
+            for verdict in verdicts
+            if verdict.score < least
+        ]
+
+
+def load(folder: Path, contract: Contract, identity: ModelIdentity) -> SliceSpotter:
+    """Build the network of ``contract`` and load its weights from ``folder``.
+
+    Raises ModelError where the weights are missing or of another network.
+    """
+    path = folder / WEIGHTS
+    network = architecture(contract.settings.architecture).network(len(contract.settings.heads))
+    try:
+        network.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            path,
+            found=f"{type(error).__name__}: {error}",
+            expected=f"weights of the network {contract.settings.architecture}",
+            fix="train the model again, or run `dvc pull`",
+        ) from error
+    return SliceSpotter(network, contract, identity)
+
+
+def decoder(settings: Settings, presence_threshold: float) -> Decoder:
+    """Return the decode that serving uses; training measures itself with the very same."""
+    shape = architecture(settings.architecture)
+    return Decoder(
+        levels=settings.heads,
+        row_mm=shape.spacing_mm,
+        sigma_mm=settings.target_sigma_mm,
+        presence_threshold=presence_threshold,
+        column=shape.column,
+    )
+
+
+def _landmarks(found: list[tuple[Verdict, Floats, SliceReference]]) -> Landmarks:
+    if not found:
+        return Landmarks.empty()
+    return Landmarks(
+        tuple(verdict.level for verdict, _, _ in found),
+        np.array([point for _, point, _ in found]),
+        np.array([verdict.score for verdict, _, _ in found]),
+        np.array([verdict.spread_mm for verdict, _, _ in found]),
+    )
