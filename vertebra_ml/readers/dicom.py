@@ -179,7 +179,12 @@ def _header(entry: Entry, where: Path) -> Any | None:
             raise _refused(where, entry, "a deflated data set")
         file.seek(0)
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
-        return header if "Rows" in header else None
+        if "Rows" in header:
+            return header
+        kind = header.file_meta.get("MediaStorageSOPClassUID")
+        if kind is None or "Image Storage" in kind.name:  # a report or a DICOMDIR is passed over
+            raise _refused(where, entry, "an image without pixels")
+        return None
 
 
 def _check_modality(found: Sequence[tuple[Entry, Any]], where: Path) -> None:
@@ -260,9 +265,7 @@ def _reading(entry: Entry, where: Path) -> Iterator[None]:
     except VertebraError:
         raise
     except BROKEN as error:
-        raise _refused(
-            where, entry, f"a DICOM file that cannot be read ({type(error).__name__})"
-        ) from None
+        raise _refused(where, entry, f"a broken DICOM file ({type(error).__name__})") from None
 
 
 def _refused(where: Path, entry: Entry, found: str) -> DatasetError:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra_ml.affines import MAX_SHEAR, Affine
+from vertebra_ml.affines import MAX_SHEAR, Affine, check_affine
 from vertebra_ml.errors import DatasetError
 
 RAS_OF_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -64,7 +64,8 @@ def arrange(slices: Sequence[Slice], where: object) -> tuple[list[Slice], Affine
     InstanceNumber plays no part.
 
     Raises DatasetError where the files are no CT, of more than one series, size, spacing or
-    orientation, or where slices are missing, doubled, uneven or tilted.
+    orientation, or where slices are missing, doubled, uneven or tilted; GeometryError for a bad
+    spacing.
     """
     _check_alike(slices, where)
     first = slices[0]
@@ -79,7 +80,7 @@ def arrange(slices: Sequence[Slice], where: object) -> tuple[list[Slice], Affine
     lps[:3, 1] = first.orientation[3:] * first.spacing[0]
     lps[:3, 2] = step
     lps[:3, 3] = order[0].position
-    return order, RAS_OF_LPS @ lps
+    return order, check_affine(RAS_OF_LPS @ lps, str(where))
 
 
 def _check_alike(slices: Sequence[Slice], where: object) -> None:

@@ -83,7 +83,7 @@ def read_grid(path: Path, *, voxels_max: int) -> tuple[Affine, tuple[int, int, i
 @contextmanager
 def _stream(source: Path | bytes, where: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Yield the uncompressed stream and the most bytes it can hold; translate what goes wrong."""
-    from isal import igzip
+    from isal import igzip, isal_zlib
 
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
@@ -98,7 +98,7 @@ def _stream(source: Path | bytes, where: Path) -> Iterator[tuple[BinaryIO, int]]
                 yield file, size
     except EOFError:
         raise _truncated(where, "a gzip stream that ends too early") from None
-    except (OSError, igzip.IsalError) as error:
+    except (OSError, isal_zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DatasetError(
             where, found=f"a file that cannot be read ({reason})", expected="a NIfTI file",

@@ -1,0 +1,138 @@
+"""The contract of every layout: what is written comes back, to 0.01 mm and the same HU."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.layouts import GRIDS, POINTS_MM, TRUTH, VISIBLE, assert_same_scan, make_scan, write
+from vertebra_ml import readers
+from vertebra_ml.errors import DatasetError
+from vertebra_ml.readers.writers import WRITERS, write_case
+
+WRITTEN = {"plain": "plain", "plain-dicom": "plain", "verse": "verse"}
+"""How a case is written -> the layout that reads it."""
+REAL = Path(__file__).parents[3] / "shared" / "real" / "scans"
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_case_comes_back_as_it_was_written(tmp_path: Path, written: str, grid: str) -> None:
+    original = write(tmp_path, written, GRIDS[grid])
+    (case,) = readers.find(tmp_path, WRITTEN[written])
+    assert case.id.removeprefix("sub-") == "p1"
+    # DICOM as written here holds whole HU.
+    assert_same_scan(case.open_volume(), original, hu=0.5 if written == "plain-dicom" else 0)
+    truth = case.truth()
+    assert truth is not None
+    assert truth.landmarks.labels == ("T12", "L1", "L3")
+    for label, point in POINTS_MM.items():
+        assert truth.landmarks[label] == pytest.approx(point, abs=0.01)
+
+
+def test_every_writer_has_a_reader() -> None:
+    assert set(WRITTEN) == set(WRITERS)
+    assert set(WRITTEN.values()) == set(readers.LAYOUTS)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_cases_cross_processes_and_open_nothing_before_asked(tmp_path: Path, written: str) -> None:
+    original = write(tmp_path, written, GRIDS["oblique"])
+    (case,) = pickle.loads(pickle.dumps(readers.find(tmp_path, WRITTEN[written])))
+    assert_same_scan(case.open_volume(), original, hu=0.5)
+    scan = next(tmp_path.rglob("*ct*.gz"), None) or next(tmp_path.rglob("*.dcm"))
+    scan.write_bytes(b"broken")
+    assert [c.id for c in readers.find(tmp_path, WRITTEN[written])] == [case.id]
+    with pytest.raises(DatasetError):
+        case.open_volume()
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_writing_twice_replaces_and_leaves_nothing_beside(tmp_path: Path, written: str) -> None:
+    write(tmp_path, written, GRIDS["oblique"])
+    first = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    write(tmp_path, written, GRIDS["oblique"])
+    assert first == {
+        p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()
+    }
+    write(tmp_path, written, GRIDS["plain RAS"])
+    (case,) = readers.find(tmp_path, WRITTEN[written])
+    assert_same_scan(case.open_volume(), make_scan())
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_plain_keeps_every_visible_level_and_the_patient(tmp_path: Path) -> None:
+    for case in ("p1-a", "p1-b"):
+        write_case(tmp_path, case, make_scan(), TRUTH, "plain", patient="p1")
+    first, second = readers.find(tmp_path, "plain")
+    assert (first.patient, second.patient) == ("p1", "p1")
+    truth = first.truth()
+    assert truth is not None
+    assert truth.visible == VISIBLE
+
+
+def test_verse_names_the_patient_and_takes_the_edges_as_unlabelled(tmp_path: Path) -> None:
+    write_case(tmp_path, "scan2", make_scan(), TRUTH, "verse", patient="v4")
+    (case,) = readers.find(tmp_path, "verse")
+    assert (case.id, case.patient) == ("sub-v4_split-scan2", "sub-v4")
+    truth = case.truth()
+    assert truth is not None
+    assert truth.visible == ("T11", "T12", "L1", "L3", "L4")
+
+
+def test_a_case_without_labels_has_no_truth(tmp_path: Path) -> None:
+    for layout in ("plain", "verse"):
+        write_case(tmp_path / layout, "p1", make_scan(), None, layout)
+        assert readers.find(tmp_path / layout, layout)[0].truth() is None
+
+
+BAD_ROOTS = {
+    "unknown layout": ("glocker-2", lambda root: root, r"found the layout name .*plain, verse"),
+    "missing root": ("plain", lambda root: root / "none", "found nothing at that path"),
+    "a file as root": ("plain", lambda root: root / "note.txt", "found a file; expected a folder"),
+    "empty root": ("verse", lambda root: root, "found no case; expected at least one .* verse"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_ROOTS)
+def test_bad_roots_are_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "note.txt").write_text("x")
+    layout, place, message = BAD_ROOTS[kind]
+    with pytest.raises(DatasetError, match=message):
+        readers.find(place(tmp_path), layout)
+
+
+def test_one_id_in_two_places_is_refused(tmp_path: Path) -> None:
+    for part in ("training", "test"):
+        write(tmp_path / part, "verse", GRIDS["plain RAS"])
+    with pytest.raises(DatasetError, match="more than one case named sub-p1"):
+        readers.find(tmp_path, "verse")
+
+
+def test_looking_for_cases_imports_no_image_package(tmp_path: Path) -> None:
+    write(tmp_path / "plain", "plain", GRIDS["plain RAS"])
+    write(tmp_path / "verse", "verse", GRIDS["plain RAS"])
+    code = (
+        "import sys; from pathlib import Path; from vertebra_ml import readers\n"
+        "for layout in readers.LAYOUTS:\n"
+        f"    assert readers.find(Path({str(tmp_path)!r}) / layout, layout)\n"
+        "print(sorted({'pydicom', 'nibabel', 'scipy', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real scans beside the repository are absent")
+def test_every_real_scan_opens_with_its_landmarks_inside() -> None:
+    cases = readers.find(REAL, "plain")
+    assert len(cases) == 13
+    for case in cases:
+        volume, truth = case.open_volume(), case.truth()
+        assert volume.array.dtype == np.int16
+        if truth is not None:
+            assert volume.contains(truth.landmarks.points_mm).all()
