@@ -194,10 +194,9 @@ def _read_ahead(cases: Sequence[Case]) -> Iterator[tuple[Case, Opener]]:
     """Yield each case with what gives its image (or raises), the next one being read meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = [reader.submit(_open, case) for case in cases[:1]]
-        for case, following in zip(cases, (*cases[1:], None), strict=True):
+        for place, case in enumerate(cases):
             image = ahead.pop().result
-            if following:
-                ahead.append(reader.submit(_open, following))
+            ahead = [reader.submit(_open, following) for following in cases[place + 1 : place + 2]]
             yield case, image
 
 

@@ -246,8 +246,9 @@ def _explanation(settings: Mapping[str, Any]) -> str:
         f"itself. Gross: more than {settings['gross_mm']:g} mm. A level off: nearer to a "
         "neighbour's label than to its own. Presence: labelled levels should be found, levels "
         "outside the scan should not; levels in the scan without a label count in nothing. Small "
-        f"print: {settings['confidence'] * 100:.0f} % intervals, from {settings['bootstrap']} draws "
-        f"of whole scans (seed {settings['seed']}); where nothing went wrong, the rule of three."
+        f"print: {settings['confidence'] * 100:.0f} % intervals, from {settings['bootstrap']} "
+        f"draws of whole scans (seed {settings['seed']}); where nothing went wrong, the rule of "
+        "three."
     )
 
 
