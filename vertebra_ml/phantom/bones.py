@@ -7,6 +7,7 @@ the arms down. World here: RAS+ mm, origin at the trunk's joint with the pelvis.
 import functools
 import importlib.util
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -153,7 +154,8 @@ def _whole(stem: str, name: str, kind: str) -> list[Bone]:
 
 
 def _column() -> list[Bone]:
-    vertebrae, discs = [], []
+    vertebrae: list[tuple[Array, Faces]] = []
+    discs: list[tuple[Array, Faces]] = []
     for stem in ("hat_cervical", "hat_thoracic", "hat_lumbar"):
         for vertices, faces in pieces(*_mesh(stem)):
             (discs if len(vertices) < 100 else vertebrae).append((vertices, faces))
@@ -217,7 +219,7 @@ def _arms() -> list[Bone]:
 def _frames(bones: dict[str, Bone]) -> dict[str, Frame]:
     """Find each vertebral body between the discs above and below it."""
     frames = {}
-    for upper, level in zip(USUAL[1:-1], USUAL[2:], strict=True):
+    for upper, level in pairwise(USUAL[1:]):
         above, below = bones[f"disc_{upper}"].vertices, bones[f"disc_{level}"].vertices
         frames[level] = _between(above, below)
     for level, (offset, height) in UPPER_NECK.items():

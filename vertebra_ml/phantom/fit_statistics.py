@@ -9,9 +9,9 @@ maximisation over what each scan shows (Rubin & Thayer 1982, doi 10.1007/BF02293
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ SOURCE: Final = (
     "CC BY-SA 4.0), semi-automatic keypoints checked by their authors; fitted by "
     "vertebra_ml.phantom.fit_statistics"
 )
-PAIRS: Final = (*zip(USUAL[:-1], USUAL[1:], strict=True), ("L5", "L6"))
+PAIRS: Final = (*pairwise(USUAL), ("L5", "L6"))
 OUTLIER_SIGMAS: Final = 5.0
 """Robust distance beyond which a step is taken for a slip of annotation."""
 LPS_TO_RAS: Final = np.array([-1.0, -1.0, 1.0])
@@ -112,8 +112,9 @@ def _round(
         crossed[mask] += values[:, None] * z
         total[mask] += values**2
         count[mask] += 1
-    new = np.linalg.solve(squares, crossed[..., None])[..., 0]
-    return new, np.maximum((total - (new * crossed).sum(axis=1)) / count, 0.05)
+    new: Array = np.linalg.solve(squares, crossed[..., None])[..., 0]
+    noise = np.maximum((total - (new * crossed).sum(axis=1)) / count, 0.05)
+    return new, noise
 
 
 def pedicle_table(spines: Iterable[dict[str, dict[str, Array]]]) -> dict[str, list[float]]:
@@ -171,7 +172,7 @@ def main(arguments: list[str]) -> None:
     text = json.dumps(fit(Path(arguments[0])))
     part = target.with_suffix(".part")
     part.write_text(text.replace("], ", "],\n").replace(', "', ',\n"') + "\n")
-    os.replace(part, target)
+    part.replace(target)
 
 
 if __name__ == "__main__":

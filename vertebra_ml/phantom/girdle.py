@@ -17,7 +17,7 @@ S1_SLOPE_DEG: Final = 48.0
 """How far that face dips forward in the atlas."""
 CREST_MM: Final = -0.5
 """Height of the iliac crests in the atlas."""
-LUMBOSACRAL_WEDGE_DEG: Final = 14.0
+LUMBOSACRAL_WEDGE_DEG: Final = 27.0
 """Between the last lumbar body and the sacrum's upper face."""
 PIVOT_MM: Final = np.array([112.0, -45.0, 345.0])
 """About which a right shoulder blade turns when the arm is raised, in the atlas."""
@@ -35,6 +35,7 @@ class Limbs:
     arms_up: bool
     raise_deg: tuple[float, float]
     bend_deg: tuple[float, float]
+    swing_deg: float
     crest_mm: float
     pelvis_width: float
     tilt_deg: float
@@ -51,6 +52,7 @@ def draw_limbs(rng: np.random.Generator, ranges: Ranges) -> Limbs:
         arms_up=arms_up,
         raise_deg=(float(raised[0]), float(raised[1])),
         bend_deg=(float(bent[0]), float(bent[1])),
+        swing_deg=rng.uniform(4.0, 24.0),
         crest_mm=rng.uniform(*ranges.crest_mm),
         pelvis_width=rng.uniform(*ranges.pelvis_width),
         tilt_deg=rng.uniform(*ranges.pelvic_tilt_deg),
@@ -86,11 +88,11 @@ def shape_pelvis(column: Column, limbs: Limbs, scale: float) -> list[Bone]:
     last = column.frames[column.levels[-1]]
     disc = 0.36 * last.size[2] + 3.0
     top = last.centre - last.axes[2] * (last.size[2] / 2 + disc)
-    slope = np.clip(LUMBOSACRAL_WEDGE_DEG - _lean(last), 14.0, 58.0)
+    slope = float(np.clip(LUMBOSACRAL_WEDGE_DEG - _lean(last), 20.0, 60.0))
     rotation = turn((1, 0, 0), S1_SLOPE_DEG - slope + 0.5 * limbs.tilt_deg)
     size = np.array([limbs.pelvis_width, 1.0, 1.0]) * scale
     bones = atlas().bones
-    sacrum = _moved(bones["sacrum"], S1_TOP_MM, rotation, top, size * [0.98, 1.0, 1.0])
+    sacrum = _moved(bones["sacrum"], S1_TOP_MM, rotation, top, size)
     rigid = [
         _moved(bones[f"{stem}_{side}"], S1_TOP_MM, rotation, top, size)
         for stem in ("pelvis", "femur")
@@ -121,8 +123,9 @@ def shape_shoulders(column: Column, limbs: Limbs, scale: float, width: float) ->
     found = []
     for k, (side, sign) in enumerate(SIDES):
         mirror = np.array([sign, 1.0, 1.0])
-        swing = 38.0 + 6.0 * k if limbs.arms_up else 0.0
-        blade = turn((0, 1, 0), -sign * swing) @ turn((0, 0, 1), -sign * 0.0)
+        # A raised arm takes its shoulder blade along the ribs, outwards and forwards.
+        swing, forward = (limbs.swing_deg, 20.0) if limbs.arms_up else (0.0, 0.0)
+        blade = turn((0, 1, 0), -sign * swing) @ turn((1, 0, 0), forward)
         raised = limbs.lift_mm + (14.0 if limbs.arms_up else 0.0)
         size = np.array([scale * width, scale, scale])
         pivot = PIVOT_MM * mirror
@@ -141,7 +144,7 @@ def _clavicle(side: str, frame: Frame, own: Frame, size: Array, joint: Array) ->
     outer = bone.vertices[np.argmax(np.abs(bone.vertices[:, 0]))]
     root = frame.centre + (inner - own.centre) * size
     old = (outer - inner) * size
-    new = joint + [0.0, -2.0, 22.0 * size[2]] - root
+    new = joint + np.array([0.0, -2.0, 22.0 * size[2]]) - root
     axis = np.cross(old, new)
     cosine = old @ new / (np.linalg.norm(old) * np.linalg.norm(new))
     rotation = turn(axis, float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))))
@@ -154,7 +157,7 @@ def _arm(
 ) -> list[Bone]:
     bones, size = atlas().bones, np.full(3, scale)
     upper = turn((0, 1, 0), -sign * raise_deg)
-    head = joint + [sign * 6.0, 0.0, 0.0]
+    head = joint + np.array([sign * 6.0, 0.0, 0.0])
     lower = turn((0, 1, 0), -sign * (raise_deg + bend_deg)) if raise_deg > 90 else upper
     elbow = head + upper @ ELBOW_MM * scale
     return [

@@ -26,7 +26,8 @@ def weld(triangles: Array, tolerance: float) -> tuple[Array, Faces]:
     """Join the equal corners of (n, 3, 3) triangles: (m, 3) vertices and (n, 3) faces."""
     keys = np.round(triangles.reshape(-1, 3) / tolerance).astype(np.int64)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
-    return unique * tolerance, inverse.reshape(-1, 3).astype(np.int64)
+    vertices: Array = unique * np.float64(tolerance)
+    return vertices, inverse.reshape(-1, 3).astype(np.int64)
 
 
 def pieces(vertices: Array, faces: Faces) -> list[tuple[Array, Faces]]:
@@ -114,7 +115,7 @@ def resample(path: Array, count: int) -> Array:
     return curve
 
 
-def turn(axis: Sequence[float], degrees: float) -> Array:
+def turn(axis: Sequence[float] | Array, degrees: float) -> Array:
     """Return the (3, 3) rotation by an angle about an axis, right-handed."""
     from scipy.spatial.transform import Rotation
 

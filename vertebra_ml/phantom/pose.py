@@ -7,12 +7,14 @@ import numpy as np
 
 from vertebra_ml.landmarks import Landmarks
 from vertebra_ml.phantom.bones import Body, Bone, Frame, atlas
-from vertebra_ml.phantom.chest import draw_chest, shape_front, shape_ribs
 from vertebra_ml.phantom.girdle import draw_limbs, shape_head, shape_pelvis, shape_shoulders
 from vertebra_ml.phantom.meshes import Array, turn
 from vertebra_ml.phantom.ranges import Ranges
+from vertebra_ml.phantom.ribs import draw_chest, shape_extra_ribs, shape_ribs
 from vertebra_ml.phantom.spine import Column, draw_column
+from vertebra_ml.phantom.sternum import shape_front
 from vertebra_ml.phantom.vertebra import shape_disc, shape_vertebra
+from vertebra_ml.phantom.wear import draw_wear, worn
 
 
 def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
@@ -25,16 +27,21 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
     scale = float(column.facts["scale"])
     source = atlas()
     vertebrae = {name: shape_vertebra(source, name, f, scale) for name, f in column.frames.items()}
+    wear = draw_wear(rng, ranges, column.levels)
+    for level, what in wear.items():
+        vertebrae[level] = worn(vertebrae[level], column.frames[level], what)
     discs = [
         shape_disc(column.frames[a], column.frames[b], a)
         for a, b in pairwise(column.levels)
         if a != "C1"
     ]
     ribs = shape_ribs(rng, column, vertebrae, chest)
+    extra = shape_extra_ribs(rng, ranges, column, vertebrae)
     bones = [
         *vertebrae.values(),
         *discs,
         *ribs,
+        *extra,
         *shape_front(ribs),
         *shape_head(column, limbs, scale),
         *shape_shoulders(column, limbs, scale, chest.width),
@@ -48,6 +55,9 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
         "crest_mm": limbs.crest_mm,
         "arms_up": limbs.arms_up,
         "shoulder_lift_mm": limbs.lift_mm,
+        "osteophytes": sum(what.upper_mm > 0 for what in wear.values()),
+        "fractures": " ".join(level for level, what in wear.items() if what.loss > 0),
+        "extra_ribs": " ".join(bone.name for bone in extra),
     }
     return _turned(bones, column, facts, _attitude(rng, ranges))
 

@@ -1,7 +1,7 @@
 """The limits of every random choice that makes a phantom: one table a population.
 
-``TRAINING`` is wide, so that a model meets more than one hospital's patients. ``UNLIKE`` is another
-population, partly outside ``TRAINING``: a model that only learned the training phantoms shows there.
+``TRAINING`` is wide, so that a model meets more than one hospital's patients. ``UNLIKE`` is
+another population, partly outside it: a model that only learned training phantoms shows there.
 A pair is (low, high) of a uniform draw, a rate is a probability, a spread multiplies a fitted
 standard deviation.
 """
@@ -56,7 +56,7 @@ class Ranges:
     rib_thickness: Pair = (0.85, 1.2)
 
     # Girdles and pelvis.
-    crest_mm: Pair = (-16.0, 20.0)
+    crest_mm: Pair = (-14.0, 24.0)
     """Line over the iliac crests above (+) the centre of L4/L5's disc."""
     pelvis_width: Pair = (0.9, 1.12)
     pelvic_tilt_deg: Pair = (-9.0, 9.0)
@@ -99,7 +99,7 @@ UNLIKE: Final = Ranges(
     rib_slope=(-0.4, 1.3),
     rib11_length=(0.6, 1.6),
     rib12_length=(0.1, 2.5),
-    crest_mm=(-24.0, 28.0),
+    crest_mm=(-22.0, 32.0),
     pelvis_width=(0.84, 1.18),
     pelvic_tilt_deg=(-14.0, 14.0),
     shoulder_lift_mm=(-18.0, 28.0),

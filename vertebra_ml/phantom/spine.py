@@ -4,6 +4,7 @@ import functools
 import json
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -26,8 +27,8 @@ BODY_MM: Final[dict[str, tuple[float, float, float]]] = {
 }  # fmt: skip
 """Width and depth of a body, mm, and the part of the gap that its height takes.
 
-Width and depth: mean of both endplates, Panjabi et al. 1991 and 1992 (Spine 16:861, 16:888, 17:299),
-a little widened for the rims that CT shows; the part: gaps of ImFusion VID against their heights.
+Width and depth: mean of both endplates, Panjabi et al. 1991 and 1992 (Spine 16:861, 16:888,
+17:299), widened to what CT masks show; the part: heights against gaps in the same masks.
 """
 
 USUAL_LENGTH_MM: Final = 565.0
@@ -95,7 +96,7 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
     """Draw a column with its bodies' frames; the top of L1's body lies near the origin."""
     levels, steps = draw_levels(rng, ranges), draw_steps(rng, ranges)
     size = rng.uniform(*ranges.size)
-    pairs = list(zip(levels[:-1], levels[1:], strict=True))
+    pairs = list(pairwise(levels))
     path = [np.zeros(3)]
     for pair in pairs:
         path.append(path[-1] + size * steps[GAP_AS.get(pair, "-".join(pair))])

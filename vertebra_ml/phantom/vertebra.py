@@ -102,8 +102,10 @@ def _shape_arch(local: Array, own: Frame, frame: Frame, arch: Arch, scale: float
     # The process's tip lies where Arch says; its thickness is kept about that line.
     tips = (x > 0.88 * tip) & (depth > 0)
     middle = z[tips].mean() * out
-    height = middle * rise * (1 - out) + scale * arch.rise * out + (z - middle) * rise * (
-        1 - out * (1 - arch.thick)
+    height = (
+        middle * rise * (1 - out)
+        + scale * arch.rise * out
+        + (z - middle) * rise * (1 - out * (1 - arch.thick))
     )
     back = _bend(depth, depth[tips].mean(), scale * arch.tip - frame.size[1] / 2)
     deep = np.clip((depth - depth[tips].max()) / (depth.max() - depth[tips].max()), 0.0, 1.0)

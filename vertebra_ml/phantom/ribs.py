@@ -1,4 +1,4 @@
-"""Ribs, costal cartilage and sternum: tubes along the atlas's lines, moved with their vertebrae."""
+"""Ribs: tubes along the atlas's lines, sloped like real ones, moved with their vertebrae."""
 
 import functools
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ PUMP_BUCKET_DEG: Final = {
     11: (-22.2, -29.3), 12: (-31.0, -34.7),
 }  # fmt: skip
 """Rise of the plane of each rib towards the front and towards the side, degrees: least squares
-over the TotalSegmentator masks of LIDC-IDRI-0001 (mean of both sides); the side rises of ribs 4 to 9
-lessened until the lines from behind matched, for those ribs are no planes."""
+over the TotalSegmentator masks of LIDC-IDRI-0001 (mean of both sides); the side rises of ribs 4
+to 9 lessened until the lines from behind matched, for those ribs are no planes."""
 BREADTH: Final = {1: 1.12, 2: 1.04, 11: 1.1, 12: 1.1}
 """Factor on how far out ribs of the atlas go, where real ones go further."""
 BACK: Final = 0.8
@@ -72,7 +72,7 @@ def rib_lines() -> dict[int, Array]:
 
 @functools.cache
 def _slope_change() -> dict[int, Array]:
-    """Return by rib the rise to the side and to the front that makes the atlas's plane a real one."""
+    """Return by rib the added rise to the side and front that makes its plane a real one."""
     changes = {}
     for n, line in rib_lines().items():
         design = np.column_stack([line[:, :2], np.ones(len(line))])
@@ -91,7 +91,7 @@ def _centre_line(bone: Bone, bins: int = 14) -> Array:
     length = np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1)
     graph = coo_array((length, edges.T), shape=(len(v),) * 2).tocsr()
     head = int(np.argmin(v[:, 0] + 0.3 * np.abs(v[:, 1] - v[:, 1].min())))
-    far = dijkstra(graph, directed=False, indices=head)
+    far = dijkstra(graph, directed=False, indices=np.array(head))
     edge = np.linspace(0, far.max() + 1e-6, bins + 1)
     group = np.digitize(far, edge) - 1
     points = np.array([v[group == k].mean(axis=0) for k in range(bins) if (group == k).any()])
@@ -170,15 +170,16 @@ def _lean(frame: Frame) -> float:
 
 def _head(n: int, frame: Frame, sign: float) -> Array:
     height = {1: 0.15, 10: 0.35, 11: 0.15, 12: 0.05, 13: 0.05}.get(n, 0.52)
-    local = frame.size * np.array([sign * 0.5, -0.36, height])
-    return frame.place(local[None])[0]
+    head: Array = frame.place(frame.size * np.array([sign * 0.5, -0.36, height]))
+    return head
 
 
 def _process_tip(vertebra: Bone, frame: Frame, sign: float) -> Array:
     """Return where a rib's tubercle lies: before the tip of the transverse process."""
     local = frame.local(vertebra.vertices) * [sign, 1, 1]
-    tips = local[np.argsort(local[:, 0])[-6:]].mean(axis=0) + [1.0, 5.0, 0.0]
-    return frame.place((tips * [sign, 1, 1])[None])[0]
+    tips = local[np.argsort(local[:, 0])[-6:]].mean(axis=0) + np.array([1.0, 5.0, 0.0])
+    tip: Array = frame.place(tips * [sign, 1, 1])
+    return tip
 
 
 def _meet(shaft: Array, joint: Array) -> Array:
@@ -216,69 +217,28 @@ def _rib(n: int, side: str, line: Array, thickness: float) -> Bone:
     return Bone(f"rib_{n}_{side}", "rib", *tube(line, wide, thin, up))
 
 
-@functools.cache
-def _breastbone() -> Array:
-    """Return (n, 2) y and z of the atlas's sternum along its middle, top first."""
-    v = atlas().bones["sternum"].vertices
-    middle = v[np.abs(v[:, 0]) < 18]
-    edges = np.linspace(middle[:, 2].max(), 208.0, 13)
-    rows = [
-        middle[(middle[:, 2] <= a) & (middle[:, 2] >= b)][:, 1:].mean(axis=0)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return np.array(rows)
+def shape_extra_ribs(
+    rng: np.random.Generator, ranges: Ranges, column: Column, vertebrae: dict[str, Bone]
+) -> list[Bone]:
+    """Return the stubs of ribs that some persons have on L1 (lumbar) or C7 (cervical)."""
+    ribs = []
+    for level, rate, long in (
+        ("L1", ranges.lumbar_rib_rate, (12.0, 45.0)),
+        ("C7", ranges.cervical_rib_rate, (10.0, 30.0)),
+    ):
+        draws, lengths = rng.random(3), rng.uniform(*long, 2)
+        for k, (side, sign) in enumerate(SIDES):
+            # One who has them has them on both sides seven times in ten.
+            if draws[0] < rate and (draws[1] < 0.7 or (draws[2] < 0.5) == (k == 0)):
+                tip = _process_tip(vertebrae[level], column.frames[level], sign)
+                ribs.append(_stub(f"rib_{level}_{side}", tip, sign, float(lengths[k])))
+    return ribs
 
 
-WIDTHS_MM: Final = np.array([22, 29, 24, 15, 15, 16, 17, 18, 19, 17, 9, 6]) * 1.0
-"""Half breadth of the sternum down its length: manubrium, body, xiphoid."""
-NOTCHES: Final = np.array([0.07, 0.24, 0.36, 0.47, 0.57, 0.66, 0.74])
-"""Where cartilages 1 to 7 reach the sternum, as parts of its length from the top."""
-
-
-def shape_front(ribs: list[Bone]) -> list[Bone]:
-    """Return sternum and costal cartilages fitted to the front ends of the ribs."""
-    ends = {bone.name: bone.vertices[-1] for bone in ribs}
-    sternum = _sternum_line(ends)
-    t = np.linspace(0, 1, len(sternum))
-    widths = np.interp(t, np.linspace(0, 1, len(WIDTHS_MM)), WIDTHS_MM)
-    right = np.tile([1.0, 0.0, 0.0], (len(t), 1))
-    mesh = tube(sternum, widths, np.where(t < 0.25, 7.5, 6.0), right, sides=12)
-    bones = [Bone("sternum", "sternum", *mesh)]
-    for side, sign in SIDES:
-        bones += _cartilages(ends, sternum, side, sign)
-    return bones
-
-
-def _sternum_line(ends: dict[str, Array]) -> Array:
-    atlas_ends = {n: rib_lines()[n][-1] + atlas().frames[f"T{n}"].centre for n in range(1, 8)}
-    old = np.array([atlas_ends[n] for n in range(1, 8)])
-    new = np.array([(ends[f"rib_{n}_right"] + ends[f"rib_{n}_left"]) / 2 for n in range(1, 8)])
-    line = _breastbone()
-    slope, base = np.polyfit(old[:, 2], new[:, 2], 1)
-    z = slope * line[:, 1] + base
-    shift = np.polyfit(old[:, 2], new[:, 1] - old[:, 1], 1)
-    y = line[:, 0] + np.polyval(shift, line[:, 1])
-    x = np.polyval(np.polyfit(new[:, 2], new[:, 0], 1), z)
-    return resample(np.stack([x, y, z], axis=1), 24)
-
-
-def _cartilages(ends: dict[str, Array], sternum: Array, side: str, sign: float) -> list[Bone]:
-    bones = []
-    t = np.linspace(0, 1, len(sternum))
-    above: Array = sternum
-    for n in range(1, 11):
-        start = ends[f"rib_{n}_{side}"]
-        if n <= 7:
-            where = np.array([np.interp(NOTCHES[n - 1], t, sternum[:, k]) for k in range(3)])
-            width = np.interp(NOTCHES[n - 1], np.linspace(0, 1, len(WIDTHS_MM)), WIDTHS_MM)
-            end = where + [sign * (width + 1.0), 0.0, 0.0]
-        else:
-            end = above[len(above) // 2]
-        # It runs on with the rib a little, then turns up to its end.
-        low = start + 0.35 * (end - start) + [0.0, 4.0, -0.18 * abs(end[2] - start[2]) - 3.0]
-        line = resample(np.stack([start, low, end]), 14)
-        size = np.full(14, 5.5 if n < 8 else 4.5)
-        up = np.tile([0.0, 0.0, 1.0], (14, 1)) + 0.3 * np.array([sign, 0.0, 0.0])
-        bones.append(Bone(f"cartilage_{n}_{side}", "cartilage", *tube(line, size, size * 0.7, up)))
-        above = line
-    return bones
+def _stub(name: str, tip: Array, sign: float, length: float) -> Bone:
+    t = np.linspace(0, 1, 8)[:, None]
+    line = tip + [-2.0 * sign, -5.0, 0.0] + t * length * np.array([0.85 * sign, -0.1, -0.5])
+    line[:, 2] -= 0.2 * length * t[:, 0] ** 2
+    size = np.linspace(4.5, 3.0, 8)
+    up = np.tile([0.0, 0.0, 1.0], (8, 1))
+    return Bone(name, "rib", *tube(line, size, size * 0.65, up))
