@@ -26,6 +26,8 @@ from vertebra_ml.readers import open_case
 from vertebra_ml.volume import Source, Volume
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from vertebra_ml.models import Localiser
 
 logger = logging.getLogger(__name__)
@@ -52,10 +54,14 @@ class Picture:
     prediction: Prediction
     truth: Truth | None
 
+    def figure(self) -> "Figure":
+        """Return the overlay."""
+        return plots.overlay(self.pair, self.prediction, self.truth)
+
     def save(self, folder: Path) -> Path:
         """Draw it as ``folder/CASE.png``, all or nothing; return that path."""
         path = folder / f"{self.prediction.case}.png"
-        plots.save_png(path, plots.overlay(self.pair, self.prediction, self.truth))
+        plots.save_png(path, self.figure())
         return path
 
 
