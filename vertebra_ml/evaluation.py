@@ -51,7 +51,8 @@ def write_evaluation(
     """Write ``table.csv``, ``metrics.json``, ``report.html`` and a picture of each worst case.
 
     Return the numbers, as ``metrics.summarise`` gives them. ``facts`` and ``history`` (of the
-    training) go into the report, as do the counts of scans that failed or have no labels.
+    training) go into the report, beside the model's identity and the counts of scans that failed
+    or have no labels.
     """
     table = metrics.as_table(found.rows)
     summary = metrics.summarise(
@@ -66,11 +67,9 @@ def write_evaluation(
     figures = standard_figures(
         table, gross_mm=measures.gross_mm, overlays=overlays, history=history
     )
-    failed, bare = len(found.failures), len(found.unlabelled)
-    counts = {"scans that failed": failed, "scans without labels": bare}
     write_report(
         folder / PAGE, title=title, summary=summary, table=table, figures=figures,
-        facts={**facts, **counts},
+        facts={**_identity(found), **facts, **_counts(found)},
     )  # fmt: skip
     return summary
 
@@ -83,6 +82,20 @@ def in_words(found: Evaluation, summary: Mapping[str, Any]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([measured_on(metrics.as_table(found.rows)), *lines])
+
+
+def _identity(found: Evaluation) -> dict[str, object]:
+    if not found.predictions:
+        return {}
+    model = found.predictions[0].model
+    named = {"model": model.kind, "version": model.version, "run": model.run}
+    named["data hash"] = model.data_hash
+    return {name: value for name, value in named.items() if value}
+
+
+def _counts(found: Evaluation) -> dict[str, object]:
+    failed, bare = len(found.failures), len(found.unlabelled)
+    return {"scans that failed": failed, "scans without labels": bare}
 
 
 def _said(value: float | None, form: str) -> str:

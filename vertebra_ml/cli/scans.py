@@ -91,15 +91,19 @@ def evaluate(
     Every scan is answered just as `locate` and the server answer it.
     """
     from vertebra_ml.batch import evaluate_all
+    from vertebra_ml.evaluation import Measures, in_words, write_evaluation
     from vertebra_ml.readers import find
-    from vertebra_ml.report import summarise_to
 
     cases = find(data, layout)
     chosen = settings(params)
     localiser = _localiser(model)
     with bar(len(cases), "evaluate") as progress:
         found = evaluate_all(localiser, cases, out=out, on_progress=progress.update)
-    typer.echo(summarise_to(out, found))
+    measures = Measures(chosen.evaluate.gross_mm, chosen.evaluate.bootstrap, chosen.seed)
+    facts = {"data": data, "layout": layout, "asked for as": model}
+    summary = write_evaluation(out, found, measures, title=f"{model} on {data}", facts=facts)
+    typer.echo(in_words(found, summary))
+    typer.echo(f"Report: {out / 'report.html'}")
     finish(found.failures)
 
 
