@@ -17,8 +17,11 @@ Mask = NDArray[np.bool_]
 CELL_MM = 4.0
 """Wanted edge of a cell: a body's outline is smooth at this scale, a table's shell vanishes."""
 
-SHEET_MM = 14.0
+SHEET_MM = 10.0
 """Solid things thinner than this in a slice (table shell, blanket, cable, finger) are no body."""
+
+BRIDGE_MM = 30.0
+"""Parts of a slice that touch over less than this (arm and trunk) are two."""
 
 LUNG_HU = -950
 """Most of a lung is brighter than this (Gevenois 1996 calls less emphysema), air is at -1000."""
@@ -69,15 +72,21 @@ def body_mask(cells: Cells, threshold_hu: float) -> Mask:
     Arms that touch the trunk in 3D are still there: see ``trunk_only``.
     """
     solid = cells.hu > threshold_hu
-    core = largest(_opened(solid, cells.spacing_mm))
+    core = largest(_opened(solid, cells, SHEET_MM))
     return filled(ndimage.binary_dilation(core, _IN_SLICE) & solid, cells.hu)
 
 
-def _opened(solid: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+def _opened(solid: Mask, cells: Cells, thickness_mm: float) -> Mask:
+    """Return ``solid`` without what is thinner than ``thickness_mm`` in a slice."""
+    core, times = _eroded(solid, cells, thickness_mm)
+    return ndimage.binary_dilation(core, _IN_SLICE, iterations=times) & solid
+
+
+def _eroded(solid: Mask, cells: Cells, thickness_mm: float) -> tuple[Mask, int]:
+    """Return what is left of ``solid``, and how many cells of its skin are gone."""
+    times = max(1, round(thickness_mm / 2 / max(cells.spacing_mm[:2])))
     # Beyond the field the body goes on: a border must not be eaten.
-    times = max(1, round(SHEET_MM / 2 / max(spacing_mm[:2]) - 0.5))
-    eroded = ndimage.binary_erosion(solid, _IN_SLICE, iterations=times, border_value=1)
-    return ndimage.binary_dilation(eroded, _IN_SLICE, iterations=times) & solid
+    return ndimage.binary_erosion(solid, _IN_SLICE, iterations=times, border_value=1), times
 
 
 def largest(mask: Mask) -> Mask:
@@ -123,11 +132,17 @@ def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Ma
     Parts that hang together by a narrow bridge, such as an arm that touches the trunk, are parted.
     ``spine_cells`` is (z,): the spine's x in cells.
     """
-    core = _opened(mask, cells.spacing_mm)
-    parts, count = ndimage.label(core, _IN_SLICE)
+    cores, times = _eroded(mask, cells, BRIDGE_MM)
+    parts, count = ndimage.label(cores, _IN_SLICE)
     away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
     near = np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)
     keep = np.zeros(count + 1, dtype=bool)
     keep[np.unique(parts[near])] = True
     keep[0] = False
-    return ndimage.binary_dilation(keep[parts], _IN_SLICE, mask=mask & ~(core & ~keep[parts]))
+    trunk = keep[parts]
+    others = cores & ~trunk
+    if others.any():
+        trunk = ndimage.binary_dilation(trunk, _IN_SLICE, iterations=times)
+        others = ndimage.binary_dilation(others, _IN_SLICE, iterations=times) & ~trunk
+    # The skin that the erosion took grows back, but not into an arm.
+    return ndimage.binary_dilation(trunk, _IN_SLICE, iterations=2 * times, mask=mask & ~others)
