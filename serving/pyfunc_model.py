@@ -85,7 +85,7 @@ class SliceServer(PythonModel):
         root = os.environ.get(ROOT_VARIABLE)
         self.root = Path(root).resolve(strict=True) if root else None
         self.content_max = int(os.environ.get(SIZE_VARIABLE, CONTENT_MAX_MB)) * MB
-        self.localiser = load_model(folder, identity(folder.parents[1]))
+        self.localiser = load_model(folder, identity(folder))
         with suppress(VertebraError):
             self.localiser.locate(made_up_scan(), "warm-up")
 

@@ -10,12 +10,14 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 import vertebra_ml
-from vertebra_ml.errors import GateError
+from vertebra_ml.errors import GateError, ModelError, VertebraError
 from vertebra_ml.tracking.example import example_row
 from vertebra_ml.tracking.provenance import (
     WEIGHTS,
@@ -26,7 +28,7 @@ from vertebra_ml.tracking.provenance import (
     read_json,
     requirements,
 )
-from vertebra_ml.tracking.registry import versions
+from vertebra_ml.tracking.registry import ARTIFACT, versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
 
@@ -156,18 +158,37 @@ def _ensure_logged_model(
         if model.status == "READY":
             return str(model.model_uri)
         client.delete_logged_model(model.model_id)  # left half written by a kill
+    example = pd.DataFrame([example_row()])
     with mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code),
-            artifacts={"model": str(folder)},
+            artifacts={ARTIFACT: str(folder)},
             code_paths=[str(Path(vertebra_ml.__file__).parent)],
             signature=signature(),
-            input_example=pd.DataFrame([example_row()]),
+            input_example=example,
             pip_requirements=requirements(),
             tags={"weights_md5": weights},
         )
+    _try(client, info, example)
     return str(info.model_uri)
+
+
+def _try(client: MlflowClient, info: ModelInfo, example: pd.DataFrame) -> None:
+    """Let the packed model answer the example; MLflow itself would only warn of one that cannot.
+
+    Raises ModelError, and forgets the packed model, where it does not answer.
+    """
+    try:
+        mlflow.pyfunc.load_model(info.model_uri).predict(example)
+    except (MlflowException, VertebraError, ImportError) as error:
+        client.delete_logged_model(info.model_id)
+        raise ModelError(
+            "packed model",
+            found=f"{type(error).__name__}: {error}",
+            expected="an answer to its own example",
+            fix="mend serving/pyfunc_model.py or the model folder; nothing was registered",
+        ) from error
 
 
 def signature() -> ModelSignature:

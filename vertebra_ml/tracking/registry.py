@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -15,9 +16,10 @@ from vertebra_ml.tracking.provenance import read_contract
 from vertebra_ml.tracking.runs import EPOCH_PREFIX
 from vertebra_ml.tracking.store import open_store
 
-PACKED_MODEL = Path("artifacts") / "model"
-"""Where the model folder lies inside a logged model."""
+ARTIFACT = "model"
+"""The name under which the model folder is packed into a logged model."""
 
+MLMODEL = "MLmodel"
 PRODUCTION, PREVIOUS = "production", "previous"
 
 
@@ -72,29 +74,39 @@ def fetch(model: str, uri: str | None = None) -> tuple[Path, ModelIdentity]:
             expected="models:/NAME@ALIAS or models:/NAME/VERSION",
             fix="see `vertebra-ml models`; `dvc repro` publishes, `vertebra-ml promote` promotes",
         ) from error
-    return package / PACKED_MODEL, identity(package)
+    return _about(package)
 
 
-def identity(package: Path) -> ModelIdentity:
-    """Return who a logged model is, from the files that travel with it.
+def identity(folder: Path) -> ModelIdentity:
+    """Return who the model in ``folder``, inside a logged model, is: by the files around it.
 
-    ``package`` is the folder with ``MLmodel``; the version is known where it came by registry.
+    The version is known where the model came out of the registry.
     """
-    from yaml import safe_load
-
-    contract = read_contract(package / PACKED_MODEL)
-    logged = _yaml(package / "MLmodel", safe_load)
-    registered = _yaml(package / "registered_model_meta", safe_load)
+    package = next((p for p in folder.parents if (p / MLMODEL).is_file()), folder)
+    contract = read_contract(folder)
     return ModelIdentity(
         kind=str(contract.get("kind", "")),
-        version=str(registered.get("model_version", "")),
-        run=str(logged.get("run_id", "")),
+        version=str(_yaml(package / "registered_model_meta").get("model_version", "")),
+        run=str(_yaml(package / MLMODEL).get("run_id", "")),
         data_hash=str(contract.get("data_hash", "")),
     )
 
 
-def _yaml(path: Path, read: Any) -> dict[str, Any]:
-    return dict(read(path.read_text()) or {}) if path.is_file() else {}
+def _about(package: Path) -> tuple[Path, ModelIdentity]:
+    flavors = _yaml(package / MLMODEL).get("flavors", {})
+    packed = flavors.get("python_function", {}).get("artifacts", {}).get(ARTIFACT, {}).get("path")
+    if packed is None:
+        raise ModelError(
+            package,
+            found=f"a model without the artifact {ARTIFACT}",
+            expected="one that `dvc repro` published",
+            fix="name another model or version",
+        )
+    return package / packed, identity(package / packed)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
 
 
 def _all_models(client: MlflowClient) -> list[Any]:

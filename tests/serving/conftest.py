@@ -1,0 +1,136 @@
+"""A real server of a real network (untrained), published and promoted like any other."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vertebra_ml import tracking
+from vertebra_ml.landmarks import ModelIdentity
+from vertebra_ml.models import Localiser, load_model
+from vertebra_ml.models.architectures import architecture
+from vertebra_ml.models.contract import Contract, Settings
+
+ROOT = Path(__file__).parents[2]
+NAME = "vertebra-slice-spotter"
+START_S, POLL_S = 120.0, 0.2
+SETTINGS = {
+    "levels": ("T12", "L3"), "auxiliary_levels": ("T11", "T12", "L1", "L2", "L3", "L4"),
+    "architecture": "compact", "loss": "bce", "target": "gaussian", "target_sigma_mm": 4.0,
+    "epochs": 1, "steps_per_epoch": 1, "batch": 1, "learning_rate": 0.001, "patience": 1,
+    "minutes": 1.0, "validation_fields": 1, "presence_threshold": 0.0, "warning_score": 0.6,
+}  # fmt: skip
+PREPARATION = {"spacing_mm": 1.0, "body_threshold_hu": -300, "sagittal_slab_mm": 60.0}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server, the folder that it may read, its log, and the model it serves."""
+
+    url: str
+    root: Path
+    log: Path
+    folder: Path
+    identity: ModelIdentity
+
+    def localiser(self) -> Localiser:
+        """Return the same model in this process."""
+        return load_model(self.folder, self.identity)
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the model folder of a network with seeded, untrained weights."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("untrained")
+    settings = Settings.of(SETTINGS)
+    keras.utils.set_random_seed(5)
+    network = architecture(settings.architecture).network(len(settings.heads))
+    network.save_weights(folder / "model.weights.h5")
+    Contract(
+        kind="slice_spotter", settings=settings, preparation=PREPARATION,
+        thresholds={"presence": 0.0, "warning": 0.6}, seed=5, data_hash="0f1e2d", limits={},
+    ).write(folder)  # fmt: skip
+    (folder / "history.csv").write_text("epoch,loss\n1,0.7\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Publish, promote and serve the untrained model on a free port of the loopback."""
+    place = tmp_path_factory.mktemp("served")
+    uri = f"sqlite:///{place}/mlflow.db"
+    reports = place / "reports"
+    reports.mkdir()
+    (reports / "metrics.json").write_text(json.dumps({"overall": {"median_mm": 1.0}}))
+    (reports / "verdict.json").write_text(json.dumps({"passed": True}))
+    tracking.publish(
+        untrained, reports, uri=uri, experiment="serving", registered=NAME,
+        code=ROOT / "serving" / "pyfunc_model.py",
+    )  # fmt: skip
+    tracking.promote(NAME, reason="to be tested", uri=uri)
+    folder, identity = tracking.fetch(f"models:/{NAME}@production", uri)
+    readable = place / "scans"
+    readable.mkdir()
+    log = place / "server.log"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # uvicorn
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "VERTEBRA_ML_ROOT": str(readable),
+        "VERTEBRA_ML_CONTENT_MAX_MB": "8",
+    }
+    words = [
+        sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@production",
+        "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            words, cwd=place, env=environment, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            _wait(url, process, log)
+            yield Served(url, readable, log, folder, identity)
+        finally:
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[Any]") -> None:
+    """End the server and the process that it started, by their group."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, kind)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+
+
+def _wait(url: str, process: "subprocess.Popen[Any]", log: Path) -> None:
+    for _ in range(int(START_S / POLL_S)):
+        try:
+            with urllib.request.urlopen(f"{url}/ping", timeout=POLL_S):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            pass
+        try:
+            process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
