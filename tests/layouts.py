@@ -24,7 +24,7 @@ TRUTH = Truth(Landmarks.of(POINTS_MM), VISIBLE)
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid to write the scan on: axes, spacing, and turns about each axis in degrees."""
+    """A grid to write the scan on: axes, spacing (left-right, back-front, foot-head), turns."""
 
     orientation: str = "RAS"
     spacing_mm: tuple[float, float, float] = (2.0, 2.5, 4.0)
@@ -35,7 +35,7 @@ class Grid:
 GRIDS = {
     "plain RAS": Grid(),
     "LPS as most scanners write": Grid("LPS"),
-    "VerSe's PIR, thick in the last axis": Grid("PIR", (1.7, 1.3, 5.0)),
+    "VerSe's PIR, thick in the last axis": Grid("PIR", (5.0, 1.3, 1.7)),
     "coronal, left-handed": Grid("SLA", (3.0, 2.1, 2.9)),
     "oblique": Grid("LPS", (1.9, 2.3, 3.1), (7.0, -4.0, 11.0)),
     "oblique and odd": Grid("IAR", (2.71828, 3.14159, 1.41421), (-9.0, 12.0, 3.0)),
@@ -73,7 +73,8 @@ def make_scan(grid: Grid | None = None) -> Volume:
         near = np.linalg.norm(world - np.array(point), axis=-1) < 8
         hu[near] = rng.integers(300, 1500, int(near.sum()))
     array = hu.astype(np.int16) if grid.dtype == np.int16 else (hu + 0.25).astype(np.float32)
-    return Volume(array, affine).reorient(grid.orientation)
+    turned = Volume(array, affine).reorient(grid.orientation)
+    return Volume(turned.array, turned.affine)  # as a file of its own
 
 
 def assert_same_scan(found: Volume, written: Volume, *, hu: float = 0.0, mm: float = 0.01) -> None:

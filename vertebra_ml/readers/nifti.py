@@ -83,7 +83,8 @@ def read_grid(path: Path, *, voxels_max: int) -> tuple[Affine, tuple[int, int, i
 @contextmanager
 def _stream(source: Path | bytes, where: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Yield the uncompressed stream and the most bytes it can hold; translate what goes wrong."""
-    from isal import igzip, isal_zlib
+    from isal import igzip
+    from isal.igzip_lib import IsalError
 
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
@@ -98,7 +99,7 @@ def _stream(source: Path | bytes, where: Path) -> Iterator[tuple[BinaryIO, int]]
                 yield file, size
     except EOFError:
         raise _truncated(where, "a gzip stream that ends too early") from None
-    except (OSError, isal_zlib.error) as error:
+    except (OSError, IsalError) as error:  # type: ignore[misc]  # its stub calls it an instance
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DatasetError(
             where, found=f"a file that cannot be read ({reason})", expected="a NIfTI file",
