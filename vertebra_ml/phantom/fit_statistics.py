@@ -112,7 +112,7 @@ def _round(
         crossed[mask] += values[:, None] * z
         total[mask] += values**2
         count[mask] += 1
-    new: Array = np.linalg.solve(squares, crossed[..., None])[..., 0]
+    new = np.linalg.solve(squares, crossed[..., None])[..., 0].astype(np.float64)
     noise = np.maximum((total - (new * crossed).sum(axis=1)) / count, 0.05)
     return new, noise
 

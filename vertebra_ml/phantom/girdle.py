@@ -9,6 +9,7 @@ from vertebra_ml.phantom.bones import Bone, Frame, atlas
 from vertebra_ml.phantom.meshes import Array, turn
 from vertebra_ml.phantom.ranges import Ranges
 from vertebra_ml.phantom.spine import Column
+from vertebra_ml.phantom.vertebra import shape_disc
 
 SIDES: Final = (("right", 1.0), ("left", -1.0))
 S1_TOP_MM: Final = np.array([0.0, 16.0, -35.0])
@@ -80,16 +81,14 @@ def _moved(bone: Bone, pivot: Array, rotation: Array, to: Array, scale: Array) -
 
 
 def shape_pelvis(column: Column, limbs: Limbs, scale: float) -> list[Bone]:
-    """Return sacrum, hip bones and thighs below the last lumbar vertebra.
+    """Return the last disc, sacrum, hip bones and thighs below the last lumbar vertebra.
 
     The sacrum meets the last disc; the hip bones slide on it until the line over their crests lies
     ``crest_mm`` above the middle of the disc L4/L5.
     """
     last = column.frames[column.levels[-1]]
-    disc = 0.36 * last.size[2] + 3.0
-    top = last.centre - last.axes[2] * (last.size[2] / 2 + disc)
-    slope = float(np.clip(LUMBOSACRAL_WEDGE_DEG - _lean(last), 20.0, 60.0))
-    rotation = turn((1, 0, 0), S1_SLOPE_DEG - slope + 0.5 * limbs.tilt_deg)
+    s1 = _sacral_frame(last, limbs)
+    top, rotation = s1.centre, s1.axes.T @ turn((1, 0, 0), S1_SLOPE_DEG)
     size = np.array([limbs.pelvis_width, 1.0, 1.0]) * scale
     bones = atlas().bones
     sacrum = _moved(bones["sacrum"], S1_TOP_MM, rotation, top, size)
@@ -98,7 +97,16 @@ def shape_pelvis(column: Column, limbs: Limbs, scale: float) -> list[Bone]:
         for stem in ("pelvis", "femur")
         for side, _ in SIDES
     ]
-    return [sacrum, *_slide(rigid, column, limbs.crest_mm)]
+    disc = shape_disc(last, s1, column.levels[-1])
+    return [disc, sacrum, *_slide(rigid, column, limbs.crest_mm)]
+
+
+def _sacral_frame(last: Frame, limbs: Limbs) -> Frame:
+    """Return the frame of the sacrum's upper face: flat, as wide as the last body."""
+    slope = float(np.clip(LUMBOSACRAL_WEDGE_DEG - _lean(last), 24.0, 60.0))
+    axes = turn((1, 0, 0), -(slope - 0.5 * limbs.tilt_deg)).T
+    gap = last.size[2] / 2 + 0.36 * last.size[2] + 3.0
+    return Frame(last.centre - last.axes[2] * gap, axes, last.size * [1.0, 1.0, 0.0])
 
 
 def _slide(hips: list[Bone], column: Column, crest_mm: float) -> list[Bone]:

@@ -7,14 +7,14 @@ import numpy as np
 
 from vertebra_ml.landmarks import Landmarks
 from vertebra_ml.phantom.bones import Body, Bone, Frame, atlas
-from vertebra_ml.phantom.girdle import draw_limbs, shape_head, shape_pelvis, shape_shoulders
+from vertebra_ml.phantom.girdle import Limbs, draw_limbs, shape_head, shape_pelvis, shape_shoulders
 from vertebra_ml.phantom.meshes import Array, turn
 from vertebra_ml.phantom.ranges import Ranges
-from vertebra_ml.phantom.ribs import draw_chest, shape_extra_ribs, shape_ribs
+from vertebra_ml.phantom.ribs import Chest, draw_chest, shape_extra_ribs, shape_ribs
 from vertebra_ml.phantom.spine import Column, draw_column
 from vertebra_ml.phantom.sternum import shape_front
 from vertebra_ml.phantom.vertebra import shape_disc, shape_vertebra
-from vertebra_ml.phantom.wear import draw_wear, worn
+from vertebra_ml.phantom.wear import Wear, draw_wear, sunken, worn
 
 
 def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
@@ -25,21 +25,13 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
     column = draw_column(rng, ranges)
     chest, limbs = draw_chest(rng, ranges), draw_limbs(rng, ranges)
     scale = float(column.facts["scale"])
-    source = atlas()
-    vertebrae = {name: shape_vertebra(source, name, f, scale) for name, f in column.frames.items()}
     wear = draw_wear(rng, ranges, column.levels)
-    for level, what in wear.items():
-        vertebrae[level] = worn(vertebrae[level], column.frames[level], what)
-    discs = [
-        shape_disc(column.frames[a], column.frames[b], a)
-        for a, b in pairwise(column.levels)
-        if a != "C1"
-    ]
+    vertebrae = _vertebrae(column, wear, scale)
     ribs = shape_ribs(rng, column, vertebrae, chest)
     extra = shape_extra_ribs(rng, ranges, column, vertebrae)
     bones = [
         *vertebrae.values(),
-        *discs,
+        *_discs(column),
         *ribs,
         *extra,
         *shape_front(ribs),
@@ -47,19 +39,43 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
         *shape_shoulders(column, limbs, scale, chest.width),
         *shape_pelvis(column, limbs, scale),
     ]
-    facts = column.facts | {
+    frames = column.frames | {k: sunken(column.frames[k], what) for k, what in wear.items()}
+    facts = column.facts | _facts(chest, limbs, wear)
+    facts["extra_ribs"] = " ".join(bone.name for bone in extra)
+    return _turned(bones, frames, facts, _attitude(rng, ranges))
+
+
+def _vertebrae(column: Column, wear: dict[str, Wear], scale: float) -> dict[str, Bone]:
+    shaped = {
+        level: shape_vertebra(atlas(), level, frame, scale)
+        for level, frame in column.frames.items()
+    }
+    return shaped | {
+        level: worn(shaped[level], column.frames[level], what) for level, what in wear.items()
+    }
+
+
+def _discs(column: Column) -> list[Bone]:
+    return [
+        shape_disc(column.frames[upper], column.frames[lower], upper)
+        for upper, lower in pairwise(column.levels)
+        if upper != "C1"
+    ]
+
+
+def _facts(chest: Chest, limbs: Limbs, wear: dict[str, Wear]) -> dict[str, float | str | bool]:
+    return {
         "chest_width": chest.width,
         "chest_depth": chest.depth,
         "rib_fall_deg": chest.fall_deg,
+        "rib_slope": chest.slope,
         "rib12_length": chest.rib12,
         "crest_mm": limbs.crest_mm,
         "arms_up": limbs.arms_up,
         "shoulder_lift_mm": limbs.lift_mm,
         "osteophytes": sum(what.upper_mm > 0 for what in wear.values()),
         "fractures": " ".join(level for level, what in wear.items() if what.loss > 0),
-        "extra_ribs": " ".join(bone.name for bone in extra),
     }
-    return _turned(bones, column, facts, _attitude(rng, ranges))
 
 
 def _attitude(rng: np.random.Generator, ranges: Ranges) -> Array:
@@ -70,12 +86,15 @@ def _attitude(rng: np.random.Generator, ranges: Ranges) -> Array:
 
 
 def _turned(
-    bones: Iterable[Bone], column: Column, facts: dict[str, float | str | bool], rotation: Array
+    bones: Iterable[Bone],
+    frames: dict[str, Frame],
+    facts: dict[str, float | str | bool],
+    rotation: Array,
 ) -> Body:
     moved = tuple(Bone(b.name, b.kind, b.vertices @ rotation.T, b.faces) for b in bones)
-    frames = {
+    placed = {
         level: Frame(rotation @ f.centre, f.axes @ rotation.T, f.size)
-        for level, f in column.frames.items()
+        for level, f in frames.items()
     }
-    landmarks = Landmarks.of({level: frame.centre for level, frame in frames.items()})
-    return Body(moved, landmarks, facts, frames)
+    landmarks = Landmarks.of({level: frame.centre for level, frame in placed.items()})
+    return Body(moved, landmarks, facts, placed)

@@ -58,7 +58,7 @@ class Ranges:
     # Girdles and pelvis.
     crest_mm: Pair = (-14.0, 24.0)
     """Line over the iliac crests above (+) the centre of L4/L5's disc."""
-    pelvis_width: Pair = (0.9, 1.12)
+    pelvis_width: Pair = (0.94, 1.18)
     pelvic_tilt_deg: Pair = (-9.0, 9.0)
     shoulder_lift_mm: Pair = (-12.0, 22.0)
     arms_up_rate: float = 0.6
@@ -100,7 +100,7 @@ UNLIKE: Final = Ranges(
     rib11_length=(0.6, 1.6),
     rib12_length=(0.1, 2.5),
     crest_mm=(-22.0, 32.0),
-    pelvis_width=(0.84, 1.18),
+    pelvis_width=(0.88, 1.26),
     pelvic_tilt_deg=(-14.0, 14.0),
     shoulder_lift_mm=(-18.0, 28.0),
     arms_up_rate=0.4,

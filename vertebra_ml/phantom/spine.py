@@ -11,7 +11,7 @@ import numpy as np
 
 from vertebra_ml.anatomy import RANK, USUAL
 from vertebra_ml.phantom.bones import Frame
-from vertebra_ml.phantom.meshes import Array
+from vertebra_ml.phantom.meshes import Array, turn
 from vertebra_ml.phantom.ranges import Ranges
 
 BODY_MM: Final[dict[str, tuple[float, float, float]]] = {
@@ -36,6 +36,12 @@ USUAL_LENGTH_MM: Final = 565.0
 LIMIT_SIGMAS: Final = 2.8
 TEMPLATE: Final = {"T13": "T12", "L6": "L5"}
 """Which bone of the atlas a variant is shaped after."""
+SIDEWAYS: Final = 0.6
+"""Part of the fitted sideways spread drawn for everybody; scoliosis is drawn apart."""
+FADED_SLOPE: Final = 0.86
+"""Steepest slope of the fading cosine wave of a scoliosis against that of a plain cosine."""
+SCOLIOTIC_TWIST: Final = 0.35
+"""Turn of the apical vertebra, its front to the outside of the bend, against the Cobb angle."""
 GAP_AS: Final = {("T12", "T13"): "T12-L1", ("T13", "L1"): "T12-L1", ("T11", "L1"): "T12-L1"}
 
 
@@ -73,7 +79,7 @@ def draw_steps(rng: np.random.Generator, ranges: Ranges) -> dict[str, Array]:
     spread = np.repeat([ranges.gap_spread, ranges.curve_spread], len(pairs))
     both = _sample(rng, model["sagittal"], spread)
     length, forward = both[: len(pairs)], both[len(pairs) :]
-    sideways = 0.6 * _sample(rng, model["lateral"], np.ones(len(pairs)))
+    sideways = SIDEWAYS * _sample(rng, model["lateral"], np.ones(len(pairs)))
     sideways[[0, 1, -1]] = sideways[[2, 2, -2]]  # C1, C2 and L6: few, and annotated off the middle
     flat = np.hypot(forward, sideways)
     shrink = np.minimum(1.0, 0.85 * length / flat)
@@ -104,6 +110,11 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
     bend, cobb = _scoliosis(rng, ranges, centres[:, 2])
     centres[:, 0] += bend
     frames = _frames(rng, ranges, levels, centres)
+    twist = -SCOLIOTIC_TWIST * cobb * bend / max(np.abs(bend).max(), 1.0)
+    frames = {
+        level: Frame(frame.centre, turn((0, 0, 1), -angle) @ frame.axes, frame.size)
+        for (level, frame), angle in zip(frames.items(), twist, strict=True)
+    }
     facts: dict[str, float | str | bool] = {
         "size": size,
         "scale": float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum() / USUAL_LENGTH_MM),
@@ -124,10 +135,10 @@ def _scoliosis(rng: np.random.Generator, ranges: Ranges, z: Array) -> tuple[Arra
     cobb = low + (high - low) * draws[1] ** 2  # mild ones are many
     side = 1.0 if draws[2] < 0.5 else -1.0
     apex, half = z[0] + (z[-1] - z[0]) * (0.35 + 0.45 * draws[3]), 150.0
-    # A cosine wave whose steepest slopes differ by the Cobb angle.
-    height = half / np.pi * 2 * np.tan(np.radians(cobb / 2)) / 1.0
+    # A fading cosine wave whose steepest slopes differ by the Cobb angle.
+    height = 2 * half / np.pi * np.tan(np.radians(cobb / 2)) / FADED_SLOPE
     phase = np.clip((z - apex) / half, -2.0, 2.0) * np.pi / 2
-    return side * height / 2 * (np.cos(phase) * np.exp(-((phase / 2.6) ** 2))), float(cobb)
+    return side * height * np.cos(phase) * np.exp(-((phase / 2.6) ** 2)), float(cobb)
 
 
 def _frames(

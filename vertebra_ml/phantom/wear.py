@@ -56,6 +56,13 @@ def _fracture_weights(levels: list[str]) -> Array:
     return share
 
 
+def sunken(frame: Frame, wear: Wear) -> Frame:
+    """Return the frame of a body after its fracture: the middle of what still stands."""
+    lost = wear.loss * frame.size[2] / 2
+    centre = frame.centre - frame.axes[2] * lost / 2
+    return Frame(centre, frame.axes, frame.size - np.array([0.0, 0.0, lost]))
+
+
 def worn(bone: Bone, frame: Frame, wear: Wear) -> Bone:
     """Return a vertebra with its spurs grown and its front sunk in."""
     local = frame.local(bone.vertices)
