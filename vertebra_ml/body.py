@@ -23,8 +23,8 @@ SHEET_MM = 10.0
 BRIDGE_MM = 30.0
 """Parts of a slice that touch over less than this (arm and trunk) are two."""
 
-LUNG_HU = -950
-"""Most of a lung is brighter than this (Gevenois 1996 calls less emphysema), air is at -1000."""
+LUNG_HU = -970
+"""Most of a lung is brighter than this, also of an emphysematous one; air is at -1000."""
 
 ARM_GAP_MM = 70.0
 """A part of a slice that comes no nearer than this to the spine is an arm, not the trunk."""
@@ -130,19 +130,32 @@ def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Ma
     """Return ``mask`` without the parts of each slice that lie far to the side of the spine.
 
     Parts that hang together by a narrow bridge, such as an arm that touches the trunk, are parted.
+    A chest wall that a narrow field has parted from the spine stays: there is lung beside it.
     ``spine_cells`` is (z,): the spine's x in cells.
     """
     cores, times = _eroded(mask, cells, BRIDGE_MM)
     parts, count = ndimage.label(cores, _IN_SLICE)
     away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
-    near = np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[np.unique(parts[near])] = True
-    keep[0] = False
-    trunk = keep[parts]
-    others = cores & ~trunk
-    if others.any():
-        trunk = ndimage.binary_dilation(trunk, _IN_SLICE, iterations=times)
-        others = ndimage.binary_dilation(others, _IN_SLICE, iterations=times) & ~trunk
-    # The skin that the erosion took grows back, but not into an arm.
-    return ndimage.binary_dilation(trunk, _IN_SLICE, iterations=2 * times, mask=mask & ~others)
+    stays = np.zeros(count + 1, dtype=bool)
+    stays[np.unique(parts[np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)])] = True
+    stays[0] = True
+    if stays.all():
+        return mask
+    stays[
+        np.unique(parts[ndimage.binary_dilation(_open_lung(mask, cells), iterations=times + 2)])
+    ] = True
+    trunk = ndimage.binary_dilation(cores & stays[parts], _IN_SLICE, iterations=times)
+    # The skin that the erosion took grows back to the arms before they are taken away.
+    arms = ndimage.binary_dilation(
+        ~stays[parts], _IN_SLICE, iterations=times + 2, mask=mask & ~trunk
+    )
+    return mask & ~arms
+
+
+def _open_lung(mask: Mask, cells: Cells) -> Mask:
+    """Return the gaps of each slice that are lung by their values but were left open."""
+    gaps, count = ndimage.label(~mask, _IN_SLICE)
+    lung = _mostly(cells.hu > LUNG_HU, gaps, count)
+    lung[0] = False
+    result: Mask = lung[gaps]
+    return result
