@@ -115,12 +115,13 @@ def open_content(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) -> 
 
 def case_name(path: Path) -> str:
     """Return an id made of a scan's name; one named ``ct`` takes its folder's name."""
+    path = path.absolute()
     name = path.name
     for ending in ENDINGS:
         if name.lower().endswith(ending) and path.is_file():
             name = name[: -len(ending)]
             break
-    return safe_id(path.absolute().parent.name if name == "ct" else name)
+    return safe_id(path.parent.name if name == "ct" else name)
 
 
 def _ct_in(folder: Path) -> Path | None:

@@ -21,6 +21,8 @@ SCANS: Final = ("ct.nii.gz", "ct.nii", "ct", "ct.zip")
 LANDMARKS: Final = "landmarks.json"
 REQUIRED: Final = frozenset({"frame", "unit", "landmarks", "visible"})
 OPTIONAL: Final = frozenset({"patient", "note"})
+POINT_MAX_MM: Final = 1e6
+"""A kilometre from the origin: no scanner's coordinates, whatever its frame of reference."""
 JSON_BYTES_MAX: Final = 10_000_000
 """Far above any label file; a larger one is something else under that name."""
 
@@ -122,14 +124,18 @@ def _patient(path: Path) -> str:
 
 
 def _point(path: Path, label: str, point: object) -> list[float]:
-    numbers = (int, float, type(None))
-    if (
-        not isinstance(point, list)
-        or len(point) != 3
-        or any(isinstance(v, bool) or not isinstance(v, numbers) for v in point)
-    ):
-        raise _unlike(path, f"{label} at {point!r}"[:100])
-    return [np.nan if value is None else float(value) for value in point]
+    if isinstance(point, list) and len(point) == 3:
+        numbers = [np.nan if value is None else _number(value) for value in point]
+        if None not in numbers:
+            return [value for value in numbers if value is not None]
+    raise _unlike(path, f"{label} at {point!r}"[:100])
+
+
+def _number(value: object) -> float | None:
+    """Return a JSON number as float; None for anything else, and for one that no float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < POINT_MAX_MM else None
 
 
 def _unlike(path: Path, found: str) -> DatasetError:

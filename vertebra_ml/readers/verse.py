@@ -9,7 +9,6 @@ the file's first entry names (osf.io/4skx2: "voxels in the image space"; anjany/
 """
 
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,44 +30,43 @@ DERIVED: Final = "derivatives"
 
 
 def find(root: Path, *, voxels_max: int) -> list[Case]:
-    """Make a case of each CT below ``root`` in a folder named ``sub-...``; it is the patient.
-
-    Raises DatasetError where a case has more than one file of centroids.
-    """
+    """Make a case of each CT below ``root`` named ``sub-...``; that entity is the patient."""
     scans = [path for ending in SCAN_ENDINGS for path in root.rglob(f"sub-*{ending}")]
     return [_case(path, voxels_max) for path in sorted(scans)]
 
 
 def _case(scan: Path, voxels_max: int) -> Case:
     name = next(scan.name.removesuffix(e) for e in SCAN_ENDINGS if scan.name.endswith(e))
-    labels = _centroid_file(scan, name)
+    labels = _centroid_files(scan, name)
     return Case(
         name,
         name.split("_")[0],
         scan,
         "verse",
         partial(open_volume, scan, voxels_max=voxels_max),
-        partial(read_centroids, labels, scan, voxels_max=voxels_max) if labels else None,
+        partial(_read_labels, labels, scan, voxels_max=voxels_max) if labels else None,
     )
 
 
-def _centroid_file(scan: Path, name: str) -> Path | None:
-    """Return the file of centroids beside a scan or in the twin folder below ``derivatives``."""
+def _centroid_files(scan: Path, name: str) -> tuple[Path, ...]:
+    """Return the files of centroids beside a scan or in the twin folder below ``derivatives``."""
     parts = [DERIVED if part == RAW else part for part in scan.parent.parts]
     folders = dict.fromkeys((scan.parent, Path(*parts)))
-    found = sorted(
-        path
-        for folder in folders
-        for path in chain(folder.glob(f"{name}_seg-*{CENTROIDS}"), folder.glob(name + CENTROIDS))
+    patterns = (f"{name}_seg-*{CENTROIDS}", f"{name}{CENTROIDS}")
+    return tuple(
+        sorted(path for folder in folders for each in patterns for path in folder.glob(each))
     )
-    if len(found) > 1:
+
+
+def _read_labels(files: tuple[Path, ...], scan: Path, *, voxels_max: int) -> Truth:
+    if len(files) > 1:
         raise DatasetError(
             scan,
-            found=f"centroids in {' and '.join(path.name for path in found)}",
+            found=f"centroids in {' and '.join(path.name for path in files)}",
             expected="one file of them",
             fix="leave the right one",
         )
-    return found[0] if found else None
+    return read_centroids(files[0], scan, voxels_max=voxels_max)
 
 
 def read_centroids(path: Path, scan: Path, *, voxels_max: int) -> Truth:
