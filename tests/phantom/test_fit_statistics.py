@@ -32,7 +32,9 @@ def _write(folder: Path, name: str, gap: float, levels: tuple[str, ...]) -> Path
     for i, level in enumerate(levels):
         centre = np.array([5.0, 2.0 * i, -gap * i])
         entries.append(_entry(centre, "body", level))
-        entries += [_entry(centre + [s * 15, -20, 3], k) for s, k in ((1, "right"), (-1, "left"))]
+        entries += [
+            _entry(centre + np.array([s * 15, -20, 3]), k) for s, k in ((1, "right"), (-1, "left"))
+        ]
     path = folder / f"{name}.json"
     path.write_text(json.dumps(entries))
     return path
@@ -59,14 +61,15 @@ def test_factors_come_back_from_rows_with_holes() -> None:
     rng = np.random.default_rng(0)
     loadings = np.array([0.9, 0.8, 0.85, 0.7, -0.8])
     own = np.sqrt(1 - loadings**2)
-    z = rng.standard_normal((3000, 1)) * loadings + rng.standard_normal((3000, 5)) * own
+    z = rng.standard_normal((500, 1)) * loadings + rng.standard_normal((500, 5)) * own
     values = 20 + 2 * z
     values[rng.random(values.shape) < 0.4] = np.nan
     model = fit_factors(values, 1)
-    np.testing.assert_allclose(model["mean"], 20, atol=0.2)
-    np.testing.assert_allclose(model["sd"], 2, atol=0.15)
+    # 300 values a column: errors of 0.12 in the mean, 0.08 in the SD, 0.04 in a loading.
+    np.testing.assert_allclose(model["mean"], 20, atol=0.4)
+    np.testing.assert_allclose(model["sd"], 2, atol=0.3)
     found = model["loadings"][:, 0] * np.sign(model["loadings"][0, 0])
-    np.testing.assert_allclose(found, loadings, atol=0.06)
+    np.testing.assert_allclose(found, loadings, atol=0.12)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:

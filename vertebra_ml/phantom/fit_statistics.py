@@ -74,9 +74,12 @@ def step_table(spines: Iterable[dict[str, dict[str, Array]]]) -> Array:
                 row[i] = np.linalg.norm(step), step[1], step[0]
         rows.append(row)
     table = np.array(rows)
-    middle = np.nanmedian(table, axis=0)
-    spread = 1.4826 * np.nanmedian(np.abs(table - middle), axis=0)
-    table[(np.abs(table - middle) > OUTLIER_SIGMAS * spread).any(axis=2)] = np.nan
+    seen = np.isfinite(table).any(axis=(0, 2))
+    part = table[:, seen]
+    middle = np.nanmedian(part, axis=0)
+    spread = 1.4826 * np.nanmedian(np.abs(part - middle), axis=0)
+    part[(np.abs(part - middle) > OUTLIER_SIGMAS * spread).any(axis=2)] = np.nan
+    table[:, seen] = part
     return table
 
 
@@ -88,7 +91,11 @@ def fit_factors(values: Array, factors: int) -> dict[str, Array]:
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     scaled = (values - mean) / sd
     seen = np.isfinite(scaled)
-    rows = [(row[mask], mask) for row, mask in zip(scaled, seen, strict=True) if mask.sum() > 1]
+    kinds, kind = np.unique(seen, axis=0, return_inverse=True)
+    # Spines that show the same levels share the same inverse.
+    rows = [
+        (scaled[kind.ravel() == k][:, mask], mask) for k, mask in enumerate(kinds) if mask.sum() > 1
+    ]
     loadings = 0.3 * np.random.default_rng(0).standard_normal((values.shape[1], factors))
     noise = np.full(values.shape[1], 0.5)
     for _ in range(ROUNDS):
@@ -107,11 +114,11 @@ def _round(
     for values, mask in rows:
         part = loadings[mask] / noise[mask, None]
         cov = np.linalg.inv(np.eye(factors) + loadings[mask].T @ part)
-        z = cov @ (part.T @ values)
-        squares[mask] += cov + np.outer(z, z)
-        crossed[mask] += values[:, None] * z
-        total[mask] += values**2
-        count[mask] += 1
+        z = values @ part @ cov
+        squares[mask] += len(values) * cov + z.T @ z
+        crossed[mask] += values.T @ z
+        total[mask] += (values**2).sum(axis=0)
+        count[mask] += len(values)
     new = np.linalg.solve(squares, crossed[..., None])[..., 0].astype(np.float64)
     noise = np.maximum((total - (new * crossed).sum(axis=1)) / count, 0.05)
     return new, noise
