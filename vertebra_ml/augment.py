@@ -52,8 +52,8 @@ class Strength:
     shift_mm: Range = (-22.0, 22.0)
     tilt: Range = (-0.06, 0.06)  # sideways mm a mm of height
     flip: float = 0.5
-    narrow: float = 0.25
-    width_mm: Range = (60.0, 200.0)
+    narrow: float = 0.3
+    width_mm: Range = (60.0, 240.0)
     thick: float = 0.45
     thickness_mm: Range = (2.0, 8.0)
     gain: Range = (0.7, 1.4)
@@ -259,7 +259,7 @@ def _narrowed(
     picture: Picture, rng: np.random.Generator, spacing_mm: float, strength: Strength
 ) -> Picture:
     width = rng.uniform(*strength.width_mm) / spacing_mm
-    middle = picture.shape[1] / 2 + rng.uniform(-0.35, 0.35) * width
+    middle = picture.shape[1] / 2 + rng.uniform(-0.5, 0.5) * width
     result = picture.copy()
     result[:, : max(0, int(middle - width / 2))] = AIR_HU
     result[:, max(0, int(middle + width / 2)) :] = AIR_HU

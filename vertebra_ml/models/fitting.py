@@ -101,6 +101,7 @@ def compiled(settings: Settings) -> Any:
             settings.learning_rate, weight_decay=DECAY, global_clipnorm=CLIP
         ),
         loss=LOSSES[shape.activation, settings.loss],
+        jit_compile=False,  # one program for every height; slower to start and to run compiled
     )
     return network
 

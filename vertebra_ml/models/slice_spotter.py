@@ -29,6 +29,7 @@ class SliceSpotter:
 
     def __init__(self, network: Any, contract: Contract, identity: ModelIdentity) -> None:
         self._network = network
+        self._network.jit_compile = False  # a compiler would start anew at every height
         self._contract = contract
         self._architecture = architecture(contract.settings.architecture)
         self._decoder = decoder(contract.settings, contract.thresholds["presence"])
