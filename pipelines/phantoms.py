@@ -4,28 +4,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vertebra_ml.archive import Archive, write_archive
-
+from pipelines.compact import coarse, repack
 from pipelines.products import make_all, product_key
-from pipelines.stage import PREPARED, VALIDATION, projection_of, run, write_table
+from pipelines.stage import PREPARED, VALIDATION, projection_of, run, seeds_of, write_table
 from vertebra_ml import phantom
+from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.config import Params
 from vertebra_ml.limits import PHANTOM_RULES, bind, describe_archive, gate, row_count
 from vertebra_ml.prepare import project
 
-MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive")
+MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive", "pipelines.compact")
 RANGES = {"train": "training", "validation": "unlike"}
-BLOCK = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
-"""First seed of each part above the seed of the parameters; parts never share a seed."""
 
 
 def main(params: Params) -> None:
     """Write ``prepared/phantoms/`` and ``prepared/phantoms.csv``, and run the gate ``phantoms``."""
     projection = projection_of(params)
     people = [
-        (part, params.seed + BLOCK[part] + number)
+        (part, seed)
         for part in RANGES
-        for number in range(getattr(params.phantoms, part))
+        for seed in seeds_of(params, part, getattr(params.phantoms, part))
     ]
     names = [f"phantom-{part}-{seed}" for part, seed in people]
     tasks = {
@@ -48,8 +46,9 @@ def main(params: Params) -> None:
 def draw(name: str, seed: int, ranges: str, projection: dict[str, Any], path: Path) -> None:
     """Write the MIP archive of the trunk of ``seed`` to ``path``."""
     person = phantom.trunk(seed, ranges)
-    pair = project(person.volume, **projection)
+    pair = coarse(project(person.volume, **projection))
     write_archive(path, Archive(name, name, "phantom", pair, person.volume.origin, person.truth))
+    repack(path)
 
 
 if __name__ == "__main__":

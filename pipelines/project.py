@@ -4,8 +4,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vertebra_ml.archive import Archive, write_archive
-
 from pipelines.cases import cases_by_id
 from pipelines.products import make_all, product_key
 from pipelines.stage import (
@@ -16,6 +14,7 @@ from pipelines.stage import (
     run,
     write_table,
 )
+from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.case import Case
 from vertebra_ml.config import Params
 from vertebra_ml.errors import DatasetError

@@ -17,14 +17,24 @@ MODELS = Path("models")
 REPORTS = Path("reports")
 VALIDATION = REPORTS / "validation"
 
+FIRST_SEED = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+"""First seed of the phantoms of each part, counted from the seed of the parameters."""
+
 
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Call a stage's ``main`` with the parameters; an expected error ends in one line, status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("vertebra_ml").setLevel(logging.INFO)
     try:
         main(load(PARAMS), *arguments)
     except VertebraError as error:
         sys.exit(str(error))
+
+
+def seeds_of(params: Params, part: str, count: int) -> list[int]:
+    """Return the seeds of the phantoms of a part; no two parts share one."""
+    first = params.seed + FIRST_SEED[part]
+    return list(range(first, first + count))
 
 
 def projection_of(params: Params) -> dict[str, Any]:

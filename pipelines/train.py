@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.stage import MODELS, PREPARED, projection_of, read_table, run
+from pipelines.stage import MODELS, PREPARED, read_table, run
 from vertebra_ml import models
 from vertebra_ml.config import Params
 from vertebra_ml.tracking import start_training_run
@@ -22,7 +22,7 @@ def main(params: Params, kind: str) -> None:
     archives = {part: [Path(p) for p in table["path"][table["part"] == part]] for part in PARTS}
     digest = data_hash([path for paths in archives.values() for path in paths])
     settings = getattr(params.models, kind).model_dump()
-    projection = projection_of(params)
+    projection = params.projection.model_dump()
     contract = {
         "settings": settings,
         "projection": projection,
@@ -42,7 +42,14 @@ def main(params: Params, kind: str) -> None:
         table=table.drop(columns="path"),
     ) as tracked:
         models.train(
-            kind, settings, projection, archives, folder, params.seed, digest, tracked.log_epoch
+            kind,
+            settings,
+            projection,
+            archives,
+            folder,
+            seed=params.seed,
+            data_hash=digest,
+            on_epoch=tracked.log_epoch,
         )
         tracked.log_model_folder(folder)
 

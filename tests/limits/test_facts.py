@@ -89,6 +89,12 @@ def test_skipped_levels(visible: tuple[str, ...], skipped: str | None) -> None:
     assert row["skipped_levels"] == skipped
 
 
+def test_a_level_between_ends_the_gap() -> None:
+    points = {"T12": (60, 60, 150), "T13": (60, 60, 124), "L1": (60, 60, 96)}
+    row = describe("a", _volume(), Truth(Landmarks.of(points), ()))
+    assert (row["gap_sigmas"], row["gaps_mm"], row["skipped"]) == (None, "", 0)
+
+
 def test_fingerprint_knows_a_copy() -> None:
     first, copy, other = (describe("a", _volume(fill)) for fill in (100, 100, 101))
     assert first["fingerprint"] == copy["fingerprint"] != other["fingerprint"]

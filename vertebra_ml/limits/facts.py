@@ -133,8 +133,9 @@ def _label_facts(truth: Truth | None) -> Row:
 def _gaps(marks: Landmarks) -> list[tuple[str, float, float]]:
     """Return (name, mm, standard deviations from the usual) of neighbours with a full point."""
     found = []
-    for (upper, lower), (mean, deviation) in GAP_MM.items():
-        if upper in marks and lower in marks:
+    for upper, lower in pairwise(marks.labels):  # T12-L1 is no gap where T13 lies between
+        if (upper, lower) in GAP_MM:
+            mean, deviation = GAP_MM[upper, lower]
             gap = float(np.linalg.norm(marks[upper] - marks[lower]))
             if np.isfinite(gap):
                 found.append((f"{upper}-{lower}", gap, (gap - mean) / deviation))

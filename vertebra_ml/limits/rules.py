@@ -201,6 +201,7 @@ PART_RULES: Final = (
 """A split, a row a part."""
 
 METRIC_RULES: Final = (
+    Rule("failed", "range", "Every scan was answered", "see the stage's output", high=0),
     Rule("median_mm", "present", "Something was found", "train longer"),
     Rule("median_mm", "range", "Median error (mm)", "do not publish", high="median_mm_max"),
     Rule("gross_rate", "range", "Share of gross errors", "do not publish", high="gross_rate_max"),
