@@ -231,6 +231,12 @@ def test_evaluate_scores_labels_and_keeps_the_worst(tmp_path):
     assert found.pictures[1].save(tmp_path).name == "far.png"
 
 
+def test_equal_cases_keep_their_order_among_the_worst(tmp_path):
+    cases = [case_of(name, truth=labelled(50)) for name in "abc"]
+    found = batch.evaluate_all(Fixed(), cases, out=tmp_path, worst=2)
+    assert [each.prediction.case for each in found.pictures] == ["a", "b"]
+
+
 def test_a_broken_label_file_is_a_line(tmp_path):
     def refuse() -> Truth:
         raise DatasetError("labels.json", found="x", expected="y", fix="z")

@@ -1,7 +1,8 @@
 """The typed, frozen mirror of ``params.yaml``: unknown and missing keys are errors by name."""
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -10,7 +11,7 @@ from vertebra_ml.anatomy import RANK
 from vertebra_ml.errors import ModelError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -20,7 +21,15 @@ def _known_level(level: str) -> str:
     return level
 
 
+def _each_once(levels: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(levels)) < len(levels):
+        raise ValueError("a level is given twice")
+    return levels
+
+
 Level = Annotated[str, AfterValidator(_known_level)]
+Levels = Annotated[tuple[Level, ...], AfterValidator(_each_once)]
+SomeLevels = Annotated[Levels, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -55,7 +64,7 @@ class Split(Section):
     train: Fraction
     validation: Fraction
     test: Fraction
-    levels: tuple[Level, ...]
+    levels: SomeLevels
 
 
 class Phantoms(Section):
@@ -77,8 +86,8 @@ class Projection(Section):
 class SliceSpotter(Section):
     """Settings of the model kind ``slice_spotter``."""
 
-    levels: tuple[Level, ...]
-    auxiliary_levels: tuple[Level, ...]
+    levels: SomeLevels
+    auxiliary_levels: Levels
     architecture: Literal["compact", "kanavati"]
     loss: Literal["bce", "focal"]
     target: Literal["gaussian", "onehot"]
@@ -139,14 +148,29 @@ class Params(Section):
     tracking: Tracking
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which lets the last of two equal keys win, made to refuse them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Params:
     """Read and check ``params.yaml``.
 
-    Raises ModelError naming the file and each key that is unknown, missing or out of range.
+    Raises ModelError naming the file and each key that is unknown, missing, given twice or out of
+    range.
     """
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return Params.model_validate(content)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         found = str(error).replace("\n", " ")
     except ValidationError as error:
         found = "; ".join(

@@ -136,7 +136,9 @@ class Prediction:
     model : who answered.
     seconds : time from volume in memory to answer.
     warnings : one line each.
-    absent_scores : score of "not in this scan" for each of ``missing``.
+    absent_scores : score of "not in this scan" for each of ``missing``, or none at all.
+
+    Raises DatasetError where these do not fit each other.
     """
 
     case: str
@@ -149,10 +151,13 @@ class Prediction:
     absent_scores: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.slices) != len(self.landmarks):
+        _check_labels((*self.landmarks.labels, *self.missing))
+        fits = len(self.absent_scores) in (0, len(self.missing))
+        if not fits or len(self.slices) != len(self.landmarks):
             raise DatasetError(
                 self.case,
-                found=f"{len(self.slices)} slices for {len(self.landmarks)} landmarks",
+                found=f"{len(self.slices)} slices for {len(self.landmarks)} landmarks, "
+                f"{len(self.absent_scores)} scores for {len(self.missing)} missing levels",
                 expected="one each",
                 fix="this is a fault of the model family; report it",
             )
@@ -206,7 +211,7 @@ ROUND_DIGITS = 3
 
 def _number(value: float) -> float | None:
     # Adding zero turns -0.0, which a reader would stumble over, into 0.0.
-    return None if np.isnan(value) else round(float(value), ROUND_DIGITS) + 0.0
+    return round(float(value), ROUND_DIGITS) + 0.0 if np.isfinite(value) else None
 
 
 def _frozen(values: Points) -> Points:

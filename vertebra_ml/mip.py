@@ -92,7 +92,7 @@ class MipPair:
     ``spine_mm`` is the world (x, y) at which the column was taken to run (x: centre of the sagittal
     slab); the exit uses it to turn a height into a slice of a tilted grid.
 
-    Raises GeometryError where the rows of the two differ.
+    Raises GeometryError where the rows of the two differ, or the spine is nowhere.
     """
 
     frontal: Mip
@@ -109,6 +109,13 @@ class MipPair:
                 "MIP pair",
                 found=f"{f!r} at {f.origin_mm} and {s!r} at {s.origin_mm}",
                 expected="a frontal and a sagittal view on the same rows",
+                fix="project the scan again with `vertebra-ml mips`",
+            )
+        if len(self.spine_mm) != 2 or not np.isfinite(self.spine_mm).all():
+            raise GeometryError(
+                "MIP pair",
+                found=f"a spine at {self.spine_mm}",
+                expected="finite world x and y, mm",
                 fix="project the scan again with `vertebra-ml mips`",
             )
 
