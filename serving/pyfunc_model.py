@@ -2,8 +2,8 @@
 
 A request is a table with one row a scan and the columns
 
-    content   the scan itself: base64 text (JSON, CSV) or bytes (parquet) of a .nii.gz or .nii file,
-              a zipped DICOM folder, or a MIP archive (.npz)
+    content   the scan itself: base64 text (JSON) or bytes (parquet) of a .nii.gz or .nii file, a
+              zipped DICOM folder, or a MIP archive (.npz)
     path      or: a file or folder below the root that the operator names, relative to it
     case      what to call the scan in the answer; where left out, made from ``path`` as on the
               command line, or ``scan-1``, ``scan-2``, ...

@@ -18,13 +18,12 @@ import pytest
 
 from vertebra_ml import tracking
 from vertebra_ml.landmarks import ModelIdentity
-from vertebra_ml.models import Localiser, load_model
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.contract import Contract, Settings
 
 ROOT = Path(__file__).parents[2]
 NAME = "vertebra-slice-spotter"
-START_S, POLL_S = 120.0, 0.2
+START_S, POLL_S = 300.0, 0.2
 SETTINGS = {
     "levels": ("T12", "L3"), "auxiliary_levels": ("T11", "T12", "L1", "L2", "L3", "L4"),
     "architecture": "compact", "loss": "bce", "target": "gaussian", "target_sigma_mm": 4.0,
@@ -43,10 +42,6 @@ class Served:
     log: Path
     folder: Path
     identity: ModelIdentity
-
-    def localiser(self) -> Localiser:
-        """Return the same model in this process."""
-        return load_model(self.folder, self.identity)
 
 
 @pytest.fixture(scope="session")

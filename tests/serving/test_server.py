@@ -18,6 +18,7 @@ from tests.layouts import Grid, dicom_folder, make_scan, nifti_bytes, write_byte
 from tests.serving.conftest import Served
 from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.landmarks import ROW_COLUMNS
+from vertebra_ml.models import Localiser, load_model
 from vertebra_ml.models import locate as locate_here
 from vertebra_ml.prepare import project
 from vertebra_ml.readers import open_case
@@ -44,6 +45,12 @@ def scans(served: Served) -> dict[str, Path]:
     }
 
 
+@pytest.fixture(scope="module")
+def here(served: Served) -> Localiser:
+    """Return the served model, loaded in this process."""
+    return load_model(served.folder, served.identity)
+
+
 FORMS = ("nifti", "plain nifti", "dicom", "archive")
 
 
@@ -67,11 +74,11 @@ def ask(served: Served, rows: Sequence[dict[str, Any]]) -> tuple[int, dict[str, 
 @pytest.mark.parametrize("send", ["parquet", "json", "path"])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_by_every_way_equals_this_process(
-    served: Served, scans: dict[str, Path], form: str, send: str
+    served: Served, here: Localiser, scans: dict[str, Path], form: str, send: str
 ) -> None:
     path = scans[form].relative_to(served.root) if send == "path" else scans[form]
     rows = locate(served.url, [path], send=send)
-    expected = locate_here(served.localiser(), open_case(scans[form])).rows()
+    expected = locate_here(here, open_case(scans[form])).rows()
     assert [{key: row[key] for key in ROW_COLUMNS} for row in rows] == expected
     assert {row["level"] for row in rows} == {"T12", "L3"}
     for row in rows:
@@ -175,12 +182,6 @@ def test_parquet_without_our_columns(served: Served, tmp_path: Path) -> None:
         served, (tmp_path / "t.parquet").read_bytes(), "application/vnd.apache.parquet"
     )
     assert (status, answer["message"][:30]) == (400, "request: found no column conte")
-
-
-def test_csv_paths(served: Served, scans: dict[str, Path]) -> None:
-    status, answer = post(served, b"path,case\nscan.nii.gz,mine\n", "text/csv")
-    assert status == 200
-    assert {row["case"] for row in answer["predictions"]} == {"mine"}
 
 
 def test_the_line_is_that_of_the_command_line(served: Served, tmp_path: Path) -> None:

@@ -26,9 +26,8 @@ def open_store(uri: str | None = None) -> MlflowClient:
 
     Raises ModelError where the store cannot be opened.
     """
-    if uri is not None:
-        mlflow.set_tracking_uri(uri)
-    chosen = mlflow.get_tracking_uri()
+    chosen = _absolute(uri or mlflow.get_tracking_uri())
+    mlflow.set_tracking_uri(chosen)
     mlflow.set_registry_uri(chosen)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a line a migration otherwise
     try:
@@ -74,6 +73,14 @@ def lock(uri: str) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _absolute(uri: str) -> str:
+    """Return the address of a local database with its whole path: MLflow keeps stores by address,
+    and would go on writing to the first one after a change of folder."""
+    if not uri.startswith(SQLITE):
+        return uri
+    return SQLITE + str(Path(uri.removeprefix(SQLITE)).absolute())
 
 
 def _database_folder(uri: str) -> Path | None:
