@@ -65,6 +65,7 @@ def test_both_views_have_one_scale_in_mm():
             left, right, top, bottom = sheet.box(mip)
             scales += [(right - left) / mip.columns, (bottom - top) / mip.rows]
         assert np.ptp(scales) < 1e-9
+        assert sheet.box(case.frontal)[1] + 0.9 < sheet.box(case.sagittal)[0]  # room for labels
         assert max(sheet.size) < 16
 
 
@@ -142,6 +143,7 @@ def errors() -> pd.DataFrame:
         for level in ("T12", "L3")
         for i, dz in enumerate([*rng.normal(0, 2, 20), -34.0])
     ]  # fmt: skip
+    rows += [{**row, "case": "aside", "error_mm": 25.0, "dz_mm": 3.0} for row in rows[::21]]
     return metrics.as_table(rows)
 
 
@@ -149,8 +151,8 @@ def test_histograms_hold_every_error_once():
     figure = plots.error_histograms(errors(), gross_mm=20)
     assert [axes.get_title("left") for axes in figure.axes] == ["T12", "L3"]
     for axes in figure.axes:
-        assert sum(bar.get_height() for bar in axes.patches) == 21
-        assert "1 gross" in words(axes)
+        assert sum(bar.get_height() for bar in axes.patches) == 22
+        assert "2 gross" in words(axes)  # one of them off to the side: 25 mm, of which 3 along z
 
 
 def test_reliability_shows_only_scores_that_occur():
@@ -158,7 +160,10 @@ def test_reliability_shows_only_scores_that_occur():
     figure = plots.reliability_diagram(bins)
     upper = figure.axes[0]
     drawn = upper.lines[1].get_ydata()
-    assert list(drawn) == [pytest.approx(40 / 42)]
+    assert list(drawn) == [pytest.approx(40 / 44)]
+    (bars,) = upper.collections
+    low, high = bars.get_segments()[0][:, 1]
+    assert (low, high) == (pytest.approx(0.788, abs=1e-3), pytest.approx(0.964, abs=1e-3))
 
 
 def test_training_curves_pair_validation_with_training():

@@ -50,10 +50,10 @@ def reliability_diagram(bins: "pd.DataFrame") -> Figure:
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     known = bins[bins["n"] > 0]
     upper.plot([0, 1], [0, 1], color=style.FAINT, linestyle=(0, (4, 3)), linewidth=1)
-    spread = 1.96 * np.sqrt(np.maximum(known["right"] * (1 - known["right"]), 0) / known["n"])
+    share, count = known["right"].to_numpy(), known["n"].to_numpy()
     upper.errorbar(
-        known["score"], known["right"], yerr=spread, color=style.CALM, marker="o", markersize=5,
-        linewidth=1.3, elinewidth=1, capsize=2,
+        known["score"], share, yerr=_wilson(share, count), color=style.CALM, marker="o",
+        markersize=5, linewidth=1.3, elinewidth=1, capsize=2,
     )  # fmt: skip
     upper.set(xlim=(0, 1.02), ylim=(-0.02, 1.05))
     style.plain_axes(upper, "Does a score mean what it says?", "", "share right")
@@ -93,6 +93,14 @@ def training_curves(history: "pd.DataFrame") -> Figure:
     if not families:
         _nothing(panels[0], "no history")
     return figure
+
+
+def _wilson(share: NDArray[Any], count: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (2, n): how far the 95 % interval reaches below and above (Wilson 1927)."""
+    z2 = 1.96**2 / count
+    middle = (share + z2 / 2) / (1 + z2)
+    half = np.sqrt(share * (1 - share) * z2 + z2**2 / 4) / (1 + z2)
+    return np.maximum([share - (middle - half), middle + half - share], 0)
 
 
 def _histogram(axes: Axes, dz: NDArray[Any], error: NDArray[Any], gross_mm: float) -> None:
