@@ -1,5 +1,6 @@
 """DICOM series in every order and dress, and every refusal by its message."""
 
+import contextlib
 import io
 import shutil
 import zipfile
@@ -419,3 +420,20 @@ def test_written_series_hold_no_patient_and_are_the_same_each_time(tmp_path: Pat
     data = pydicom.dcmread(path)
     assert data.SOPClassUID == CTImageStorage
     assert not any(data[k].value for k in ("PatientName", "PatientID", "PatientBirthDate"))
+
+
+def test_a_header_turned_to_noise_never_makes_another_error(tmp_path: Path, template: Path) -> None:
+    """Bytes replaced, cut out and put in: either our error or a volume, nothing else."""
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    for path in sorted(template.iterdir())[:3]:
+        shutil.copy(path, folder)
+    content = first(folder).read_bytes()
+    rng = np.random.default_rng(5)
+    for _ in range(150):
+        noisy = bytearray(content)
+        place = int(rng.integers(0, 1400))
+        noisy[place : place + int(rng.integers(0, 5))] = rng.bytes(int(rng.integers(0, 5)))
+        first(folder).write_bytes(noisy)
+        with contextlib.suppress(VertebraError):
+            readers.open_volume(folder)

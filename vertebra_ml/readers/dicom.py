@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -44,9 +44,9 @@ TAGS: Final = [
     "SamplesPerPixel", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType",
 ]  # fmt: skip
 BROKEN: Final = (
-    InvalidDicomError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError,
-    IndexError, NotImplementedError, RuntimeError, OverflowError, struct.error, zlib.error,
-    zipfile.BadZipFile,
+    InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, TypeError, KeyError,
+    AttributeError, IndexError, NotImplementedError, RuntimeError, OverflowError, struct.error,
+    zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 """What pydicom and zipfile raise on bytes that are not what they claim."""
 
@@ -94,7 +94,9 @@ def read_zip(source: Path | bytes, where: Path, *, voxels_max: int) -> Volume:
                 if not PurePosixPath(info.filename).name.startswith(".")
             ]
             return _read_series(entries, where, voxels_max=voxels_max)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except VertebraError:
+        raise
+    except BROKEN as error:
         raise DatasetError(
             where, found=f"an archive that cannot be read ({type(error).__name__})",
             expected="a zip of one DICOM series", fix="pack the folder again",
@@ -188,13 +190,17 @@ def _header(entry: Entry, where: Path) -> Any | None:
 
 
 def _check_modality(found: Sequence[tuple[Entry, Any]], where: Path) -> None:
-    other = [(entry, header) for entry, header in found if header.get("Modality") != "CT"]
+    other = []
+    for entry, header in found:
+        with _reading(entry, where):
+            modality = str(header.get("Modality") or "unknown")
+        if modality != "CT":
+            other.append((entry.name, modality[:16]))
     if other:
-        entry, header = other[0]
-        modality = str(header.get("Modality") or "unknown")[:16]
+        name, modality = other[0]
         raise DatasetError(
             where,
-            found=f"modality {modality} in {len(other)} of {len(found)} files such as {entry.name}",
+            found=f"modality {modality} in {len(other)} of {len(found)} files such as {name}",
             expected="CT",
             fix="leave only the CT series there",
         )
@@ -245,14 +251,24 @@ def _read_pixels(entry: Entry, header: Slice, target: NDArray[Any], where: Path)
         try:
             stored = data.pixel_array
         except RuntimeError:  # what pydicom raises where no codec is installed
+            if not syntax.is_compressed:
+                raise
             raise _refused(where, entry, f"pixels compressed as {syntax.name}") from None
     if stored.shape != target.shape:
         raise _refused(where, entry, f"pixels of shape {stored.shape}")
     if target.dtype == np.int16:
-        wide = stored.astype(np.int64) * int(header.slope) + int(header.intercept)
-        np.clip(wide, INT16.min, INT16.max, out=target, casting="unsafe")
+        _put_integers(stored, int(header.slope), int(header.intercept), target)
     else:
         target[:] = stored * header.slope + header.intercept
+
+
+def _put_integers(stored: NDArray[Any], slope: int, intercept: int, target: NDArray[Any]) -> None:
+    low, high = (int(v) * slope + intercept for v in (stored.min(), stored.max()))
+    if slope == 1 and INT16.min <= low <= high <= INT16.max:  # nearly always; one pass
+        np.add(stored, intercept, out=target, dtype=np.int32, casting="unsafe")
+    else:
+        wide = stored.astype(np.float64) * slope + intercept
+        target[:] = np.clip(wide, INT16.min, INT16.max)
 
 
 @contextmanager

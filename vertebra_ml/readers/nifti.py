@@ -109,6 +109,11 @@ def _stream(source: Path | bytes, where: Path) -> Iterator[tuple[BinaryIO, int]]
 
 def _checked_header(stream: BinaryIO, where: Path, *, voxels_max: int) -> Header:
     raw = _raw_header(stream, where)
+    with np.errstate(all="ignore"):  # odd numbers are refused by name, not warned of
+        return _check_header(raw, where, voxels_max=voxels_max)
+
+
+def _check_header(raw: Any, where: Path, *, voxels_max: int) -> Header:
     try:
         dtype = raw.get_data_dtype()
         slope, intercept = raw.get_slope_inter()
@@ -246,12 +251,12 @@ def _convert(stored: NDArray[Any], header: Header, target: NDArray[Any]) -> int:
             stored = wide
         target[:] = stored
         return 0
-    # Float64 where the scaling is done: -1024 + 0.1 n must not drift by the order of operations.
-    values = stored.astype(np.float64) * header.slope + header.intercept if scaled else stored
-    finite = np.isfinite(values)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and then air
+    # In float64, so that HU do not depend on the order of operations. What overflows or signals
+    # ends as infinity or NaN, and then as air.
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored.astype(np.float64) * header.slope + header.intercept if scaled else stored
         target[:] = values
-    finite &= np.isfinite(target)
+    finite = np.isfinite(target)
     if finite.all():
         return 0
     target[~finite] = AIR_HU
