@@ -297,11 +297,3 @@ def test_worst_names_wrong_presence_then_the_largest_errors():
         ("b", "L3"), ("b", "T12"), ("a", "T12"),
     ]  # fmt: skip
     assert len(metrics.worst(table_of(SMALL), 99)) == 5  # the unlabelled and the absent are not bad
-
-
-def test_flat_names_every_known_number():
-    named = metrics.flat(metrics.summarise(table_of(SMALL), gross_mm=20, bootstrap=10, seed=1))
-    assert named["median_mm"] == 3
-    assert named["L3.n"] == 2
-    assert named["group.y.median_mm"] == 3
-    assert all(math.isfinite(value) for value in named.values())

@@ -5,6 +5,7 @@ memory. Every answer is on disk when the next scan begins.
 """
 
 import logging
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
-
-import numpy as np
 
 from vertebra_ml import metrics, plots
 from vertebra_ml.case import Case, safe_id
@@ -139,15 +138,19 @@ def evaluate_all(
         for case, image in _read_ahead(kept):
             judged = _attempt(case, failures, partial(_judged, localiser, case, image))
             if judged:
-                rows, picture = judged
-                results.add(picture.prediction)
+                prediction, truth, rows = judged
+                results.add(prediction)
                 found.rows.extend(rows)
-                found.predictions.append(picture.prediction)
-                found.unlabelled.extend([] if picture.truth else [case.id])
-                place = int(np.searchsorted(ranks, -_badness(rows), side="right"))
-                ranks.insert(place, -_badness(rows))
-                found.pictures.insert(place, picture)
-                del ranks[worst:], found.pictures[worst:]
+                found.predictions.append(prediction)
+                found.unlabelled.extend([] if truth else [case.id])
+                place = bisect_right(ranks, -_badness(rows))
+                if place < worst:
+                    draw = partial(_picture, image, prediction, truth)
+                    picture = _attempt(case, failures, draw)
+                    if picture:
+                        ranks.insert(place, -_badness(rows))
+                        found.pictures.insert(place, picture)
+                        del ranks[worst:], found.pictures[worst:]
             on_progress()
         results.finish(failures)
     return found
@@ -165,11 +168,14 @@ def _located(localiser: "Localiser", case: Case, image: Opener) -> Prediction:
     return localiser.locate_mips(*content, case.id)
 
 
-def _judged(localiser: "Localiser", case: Case, image: Opener) -> tuple[Rows, Picture]:
+def _judged(
+    localiser: "Localiser", case: Case, image: Opener
+) -> tuple[Prediction, Truth | None, Rows]:
     prediction, truth, content = _located(localiser, case, image), case.truth(), image()
+    if truth is None:
+        return prediction, None, []
     source = content.origin if isinstance(content, Volume) else content[1]
-    rows = metrics.score(case.id, case.layout, truth, prediction, source) if truth else []
-    return rows, Picture(_pair(content), prediction, truth)
+    return prediction, truth, metrics.score(case.id, case.layout, truth, prediction, source)
 
 
 def _badness(rows: Rows) -> float:
@@ -181,19 +187,21 @@ def _badness(rows: Rows) -> float:
     )
 
 
-def _draw(image: Opener, prediction: Prediction, out: Path) -> None:
-    Picture(_pair(image()), prediction, None).save(out)
-
-
-def _pair(content: Image) -> MipPair:
+def _picture(image: Opener, prediction: Prediction, truth: Truth | None) -> Picture:
+    content = image()
     if not isinstance(content, Volume):
-        return content[0]
-    return project(
+        return Picture(content[0], prediction, truth)
+    pair = project(
         content,
         spacing_mm=PICTURE_MM,
         body_threshold_hu=PICTURE_BODY_HU,
         slab_mm=PICTURE_SLAB_MM,
     )
+    return Picture(pair, prediction, truth)
+
+
+def _draw(image: Opener, prediction: Prediction, out: Path) -> None:
+    _picture(image, prediction, None).save(out)
 
 
 def _read_ahead(cases: Sequence[Case]) -> Iterator[tuple[Case, Opener]]:

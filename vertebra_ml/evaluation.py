@@ -1,7 +1,6 @@
 """What an evaluation leaves on disk and says on a terminal."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vertebra_ml import metrics
 from vertebra_ml.batch import Evaluation
+from vertebra_ml.outputs import replace_text
 from vertebra_ml.report import NONE, measured_on, standard_figures, write_report
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ def write_evaluation(
     summary = metrics.summarise(
         table, gross_mm=measures.gross_mm, bootstrap=measures.bootstrap, seed=measures.seed
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / TABLE, table.round(TABLE_DIGITS).to_csv(index=False, lineterminator="\n"))
-    _replace(folder / NUMBERS, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    replace_text(folder / TABLE, table.round(TABLE_DIGITS).to_csv(index=False, lineterminator="\n"))
+    replace_text(folder / NUMBERS, json.dumps(summary, indent=2, allow_nan=False) + "\n")
     for picture in found.pictures:
         picture.save(folder / "worst")
     overlays = [picture.figure() for picture in found.pictures]
@@ -100,9 +99,3 @@ def _counts(found: Evaluation) -> dict[str, object]:
 
 def _said(value: float | None, form: str) -> str:
     return NONE if value is None else form.format(value).replace("%", " %")
-
-
-def _replace(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)  # noqa: PTH105 - one atomic step

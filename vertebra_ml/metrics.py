@@ -145,22 +145,6 @@ def numbers(table: "pd.DataFrame", *, gross_mm: float, bootstrap: int, seed: int
     return answer
 
 
-def flat(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the known numbers of a summary by name, as a tracking server wants them.
-
-    ``median_mm`` is overall, ``L3.median_mm`` a level's, ``group.verse.median_mm`` a group's.
-    """
-    named = {"": summary["overall"]}
-    named |= {f"{level}.": entry for level, entry in summary["levels"].items()}
-    named |= {f"group.{group}.": entry for group, entry in summary["groups"].items()}
-    return {
-        f"{prefix}{name}": float(value)
-        for prefix, entry in named.items()
-        for name, value in entry.items()
-        if value is not None
-    }
-
-
 def right(table: "pd.DataFrame", *, right_mm: float) -> Floats:
     """Return (rows,) 1 for a right answer, 0 for a wrong one, NaN where it cannot be judged.
 

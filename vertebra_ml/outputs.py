@@ -57,6 +57,14 @@ def entry(prediction: Prediction) -> dict[str, object]:
     }
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file, and its folder, in one step: a reader sees the old, the new or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(unfinished, path)  # noqa: PTH105 - one atomic step
+
+
 class Results:
     """The two result files of a batch, open while it runs.
 

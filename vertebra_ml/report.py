@@ -2,13 +2,13 @@
 
 import base64
 import math
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vertebra_ml import metrics, plots
+from vertebra_ml.outputs import replace_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +101,8 @@ def write_report(
     figures : heading -> figures below it, in order; see ``standard_figures``.
     facts : name -> value: kind, architecture, data hash, seeds, commit and so on.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
     text = page(title=title, summary=summary, table=table, figures=figures, facts=facts)
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)  # noqa: PTH105 - one atomic step
+    replace_text(path, text)
 
 
 def page(
