@@ -6,7 +6,7 @@ to a decoder along the rows, which ends in one logit a row and level. It sees th
 
 from typing import Any
 
-from keras import Model, layers
+from keras import Model, layers, ops
 
 from vertebra_ml.models.blocks import RowLogits, WidthMaximum
 
@@ -36,5 +36,5 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
             y = layers.ReLU()(layers.BatchNormalization()(y))
     rows = layers.Conv1D(levels, 1, name="rows")(y)
     inside = WidthMaximum()(views[0])[..., 1]
-    absent = rows[:, 0, :] * 0.0
+    absent = ops.zeros_like(rows[:, 0, :])
     return Model(views, RowLogits(dtype="float32")(rows, absent, inside), name="kanavati")

@@ -1,0 +1,232 @@
+"""Training, saving, killing, resuming, loading and asking, with a tiny network."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+from tests.models import toys
+from tests.models.tiny import TINY
+from vertebra_ml import models
+from vertebra_ml.case import Case
+from vertebra_ml.errors import ModelError
+from vertebra_ml.landmarks import ModelIdentity
+from vertebra_ml.mip import Mip, MipPair
+from vertebra_ml.models.architectures import ARCHITECTURES
+from vertebra_ml.models.contract import WEIGHTS, Contract
+from vertebra_ml.volume import AIR_HU, Volume
+
+ROOT = Path(__file__).parents[2]
+
+CHILD = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from tests.models.test_slice_spotter import train
+def die(epoch, figures):
+    if epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+train(Path(sys.argv[2]), Path(sys.argv[3]), die)
+"""
+
+
+def train(cases: Path, folder: Path, on_epoch: models.OnEpoch) -> None:
+    """Train the tiny network for four short epochs."""
+    ARCHITECTURES["tiny"] = TINY
+    paths = sorted(cases.glob("*.npz"))
+    models.train(
+        "slice_spotter",
+        toys.settings(architecture="tiny", epochs=4, steps_per_epoch=25, batch=4, learning_rate=0.02),
+        toys.PROJECTION,
+        {"train": paths[:3], "validation": paths[3:]},
+        folder,
+        seed=11,
+        data_hash="abc",
+        on_epoch=on_epoch,
+    )
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write four toy archives."""
+    folder = tmp_path_factory.mktemp("toys")
+    toys.archives(folder, 4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train once for all tests of this module."""
+    folder = tmp_path_factory.mktemp("models") / "slice_spotter"
+    seen: list[int] = []
+    train(cases, folder, lambda epoch, figures: seen.append(epoch))
+    assert seen == [1, 2, 3, 4]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spotter(trained: Path) -> models.Localiser:
+    """Load the trained model."""
+    return models.load_model(trained, ModelIdentity("slice_spotter", "7", "run", "abc"))
+
+
+def test_the_folder_is_complete(trained: Path) -> None:
+    names = sorted(path.name for path in trained.iterdir())
+    assert names == ["history.csv", "model.json", "model.weights.h5"]
+    assert [path.name for path in trained.parent.iterdir()] == ["slice_spotter"]
+    lines = (trained / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,loss,learning_rate,median_mm,gross,presence")
+    assert len(lines) == 5
+    contract = Contract.read(trained)
+    assert contract.seed == 11
+    assert contract.preparation == toys.PROJECTION
+    assert contract.thresholds == {"presence": 0.5, "warning": 0.6}
+
+
+def test_it_learns(trained: Path) -> None:
+    rows = [line.split(",") for line in (trained / "history.csv").read_text().splitlines()]
+    loss = rows[0].index("loss")
+    assert float(rows[-1][loss]) < 0.8 * float(rows[1][loss])
+
+
+def test_answers_lie_inside_and_say_who_answered(spotter: models.Localiser) -> None:
+    pair, _ = toys.pair_and_truth(5)
+    prediction = spotter.locate_mips(pair, toys.source_of(pair), "toy-5")
+    assert {*prediction.landmarks.labels, *prediction.missing} == {"T12", "L3"}
+    assert prediction.model.version == "7"
+    for (x, _, z), place in zip(prediction.landmarks.points_mm, prediction.slices, strict=True):
+        assert np.isnan(x)
+        assert toys.TOP_MM - pair.rows <= z <= toys.TOP_MM
+        assert place is not None
+        assert place.index == round(z - toys.source_of(pair).affine[2, 3])
+
+
+def test_loaded_twice_the_answers_are_equal_to_the_digit(
+    trained: Path, spotter: models.Localiser
+) -> None:
+    other = models.load_model(trained, spotter.identity)
+    for seed, rows in ((1, 240), (2, 150), (1, 240), (3, 700)):
+        pair, _ = toys.pair_and_truth(seed, rows)
+        first, second = (
+            model.locate_mips(pair, toys.source_of(pair), "a").rows() for model in (spotter, other)
+        )
+        assert first == second
+
+
+def test_air_alone_is_all_missing_with_a_warning(spotter: models.Localiser) -> None:
+    pair, _ = toys.pair_and_truth(1)
+    empty = [
+        Mip(np.full_like(mip.image, AIR_HU), mip.spacing_mm, mip.origin_mm, mip.view)
+        for mip in (pair.frontal, pair.sagittal)
+    ]
+    blank = MipPair(empty[0], empty[1], pair.spine_mm)
+    prediction = spotter.locate_mips(blank, toys.source_of(pair), "empty")
+    assert prediction.missing == ("T12", "L3")
+    assert len(prediction.landmarks) == 0
+    assert prediction.warnings == ("no body found in the scan",)
+
+
+def test_a_place_outside_the_file_is_refused(spotter: models.Localiser) -> None:
+    pair, _ = toys.pair_and_truth(1)
+    source = toys.source_of(pair)
+    short = type(source)(source.affine, (200, 200, 1))
+    prediction = spotter.locate_mips(pair, short, "short")
+    assert set(prediction.missing) == {"T12", "L3"}
+
+
+def test_locate_opens_what_a_case_has(spotter: models.Localiser) -> None:
+    pair, _ = toys.pair_and_truth(4)
+    source = toys.source_of(pair)
+    ready = Case("a", "a", Path("a.npz"), "archive", open_mips=lambda: (pair, source))
+    direct = spotter.locate_mips(pair, source, "a")
+    assert models.locate(spotter, ready).rows() == direct.rows()
+    volume = Volume(np.full((60, 60, 40), 40, dtype=np.int16), np.diag([4.0, 4.0, 5.0, 1.0]))
+    scan = Case("b", "b", Path("b.nii.gz"), "plain", open_volume=lambda: volume)
+    assert models.locate(spotter, scan).case == "b"
+    with pytest.raises(ModelError, match="neither CT nor MIPs"):
+        models.locate(spotter, Case("c", "c", Path("c"), "plain"))
+
+
+def test_killed_and_resumed_it_ends_as_if_it_had_not_been(
+    cases: Path, trained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "slice_spotter"
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(ROOT), str(cases), str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert not folder.exists()
+    seen: list[int] = []
+    train(cases, folder, lambda epoch, figures: seen.append(epoch))
+    assert seen == [3, 4]
+    whole, resumed = (
+        np.loadtxt(path / "history.csv", delimiter=",", skiprows=1)[:, :-1]
+        for path in (trained, folder)
+    )
+    assert resumed == pytest.approx(whole, rel=1e-3, abs=1e-3)
+    pair, _ = toys.pair_and_truth(5)
+    answers = [
+        models.load_model(path).locate_mips(pair, toys.source_of(pair), "a")
+        for path in (trained, folder)
+    ]
+    assert answers[0].landmarks.labels == answers[1].landmarks.labels
+    assert answers[0].landmarks.points_mm == pytest.approx(
+        answers[1].landmarks.points_mm, abs=0.1, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.json", "{", "JSONDecodeError"),
+        ("model.json", '{"kind": "slice_spotter"}', "model.json.*KeyError"),
+        ("model.json", None, "FileNotFoundError"),
+        (WEIGHTS, "no weights", "expected weights of the network tiny"),
+        (WEIGHTS, None, "expected weights of the network tiny"),
+    ],
+)
+def test_a_broken_folder_is_refused(
+    trained: Path, tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ModelError, match=message):
+        models.load_model(tmp_path)
+
+
+def test_an_unknown_kind_and_an_unknown_setting_are_named(tmp_path: Path) -> None:
+    def start(kind: str, settings: dict[str, object]) -> None:
+        archives: dict[str, list[Path]] = {"train": [], "validation": []}
+        models.train(
+            kind,
+            settings,
+            toys.PROJECTION,
+            archives,
+            tmp_path / "m",
+            seed=1,
+            data_hash="",
+            on_epoch=lambda epoch, figures: None,
+        )
+
+    with pytest.raises(ModelError, match=r"'two_stage'.*one of slice_spotter"):
+        start("two_stage", toys.settings())
+    with pytest.raises(ModelError, match="unknown: depth"):
+        start("slice_spotter", toys.settings(depth=3))
+    with pytest.raises(ModelError, match="0 training and 0 validation"):
+        start("slice_spotter", toys.settings())
+
+
+def test_the_package_is_light_to_import() -> None:
+    code = "import sys, vertebra_ml.models; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

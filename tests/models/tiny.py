@@ -1,0 +1,27 @@
+"""An architecture that is traced in a second, for tests of everything around a network."""
+
+from typing import Any
+
+from keras import Model, layers
+
+from vertebra_ml.models.architectures import Architecture
+from vertebra_ml.models.blocks import GlobalSummary, RowLogits, WidthMaximum, convolution
+
+TINY = Architecture(
+    build="tests.models.tiny:build",
+    spacing_mm=4.0,
+    widths_mm=(192.0, 160.0),
+    activation="softmax",
+    column="chain",
+)
+
+
+def build(levels: int, columns: tuple[int, int]) -> Any:
+    """Build two convolutions and a head; inputs and output as of ``compact.build``."""
+    views = [layers.Input((None, width, 2)) for width in columns]
+    x = layers.Concatenate()([WidthMaximum()(convolution(v, 8, strides=(1, 4))) for v in views])
+    x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
+    x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
+    inside = WidthMaximum()(views[0])[..., 1]
+    absent = layers.Dense(levels)(GlobalSummary()(x, inside))
+    return Model(views, RowLogits()(layers.Conv1D(levels, 5, padding="same")(x), absent, inside))
