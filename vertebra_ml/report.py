@@ -51,7 +51,7 @@ img { max-width: 100%; height: auto; display: block; }
 figcaption { font-size: .87rem; color: var(--faint); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } h2 { break-after: avoid; }
   figure, .tile, tr { break-inside: avoid; } .wide { overflow: visible; }
-  table { font-size: 7.5pt; } th, td { padding: .25rem .35rem; } @page { margin: 14mm; } }
+  table { font-size: 6.5pt; } th, td { padding: .2rem .2rem; } @page { margin: 14mm; } }
 """
 
 COLUMNS: Final[tuple[tuple[str, str, str], ...]] = (
