@@ -130,14 +130,15 @@ def _resampled(line: Array, radius: Any, spacing: float) -> tuple[Array, Array]:
     radii = np.broadcast_to(np.asarray(radius, float), len(line))
     steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
     along = np.concatenate([[0], np.cumsum(steps)])
-    step = max(min(radii.min() * 0.5, 4.0), spacing * 0.5)
+    step = max(radii.min() * 0.4, spacing * 0.5)
     places = np.linspace(0, along[-1], max(2, int(along[-1] / step) + 1))
     points = np.stack([np.interp(places, along, line[:, a]) for a in range(3)], axis=1)
     return points, np.interp(places, along, radii)
 
 
-def splat(canvas: Canvas, points_mm: Array, volumes_mm3: Array) -> Array:
-    """Return the part of each voxel (0..1) filled by small volumes (n,) at points (n, 3) mm.
+def splat(canvas: Canvas, points_mm: Array, volumes_mm3: Array) -> tuple[tuple[Array, ...], Array]:
+    """Return the voxels (x, y, z indices) filled by small volumes (n,) at points (n, 3) mm, and the
+    part (0..1) of each.
 
     Each is shared among its eight nearest voxel centres by linear weights, so a sheet thinner than
     a voxel gets its right partial volume on any grid.
@@ -152,13 +153,13 @@ def splat(canvas: Canvas, points_mm: Array, volumes_mm3: Array) -> Array:
     corner = np.ravel_multi_index(tuple(low.T + 1), tuple(sizes))
     across = [(1 - part[:, a], part[:, a]) for a in range(3)]
     steps = (int(sizes[1] * sizes[2]), int(sizes[2]), 1)
-    total = np.zeros(int(sizes.prod()))
-    for i, j, k in np.ndindex(2, 2, 2):
-        share = weight * across[0][i] * across[1][j] * across[2][k]
-        index = corner + (i * steps[0] + j * steps[1] + k * steps[2])
-        total += np.bincount(index, share, len(total))
+    cells = list(np.ndindex(2, 2, 2))
+    shares = [weight * across[0][i] * across[1][j] * across[2][k] for i, j, k in cells]
+    places = [corner + (i * steps[0] + j * steps[1] + k * steps[2]) for i, j, k in cells]
+    total = np.bincount(np.concatenate(places), np.concatenate(shares), int(sizes.prod()))
     filled = total.reshape(sizes)[1:-1, 1:-1, 1:-1]
-    return np.minimum(filled, 1).astype(np.float32)
+    touched = np.nonzero(filled)
+    return touched, np.minimum(filled[touched], 1).astype(np.float32)
 
 
 def enlarge(canvas: Canvas, target: Canvas) -> None:

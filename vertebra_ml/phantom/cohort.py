@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.phantom.bones import Body, Bone, Frame
@@ -24,6 +25,7 @@ from vertebra_ml.phantom.matter import paint_bones
 from vertebra_ml.phantom.organs import draw_agent, paint_organs
 from vertebra_ml.phantom.pose import draw_body
 from vertebra_ml.phantom.ranges import RANGES
+from vertebra_ml.phantom.render import Texture
 from vertebra_ml.phantom.scanner import degrade, draw_exposure, reconstruct
 from vertebra_ml.phantom.tissue import (
     Outline,
@@ -39,9 +41,10 @@ from vertebra_ml.volume import Volume
 Population = Literal["training", "unlike"]
 Facts = dict[str, float | str | bool]
 AIR_HU = -1000.0
-TISSUE_MM = np.array([3.0, 3.0, 4.0])
+TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
-TISSUE_SHARE = 1.6
+TISSUE_SHARE = 2.2
+GRAIN_MM, GRAIN_VOX = 3.0, 48
 STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4}
 
 
@@ -186,13 +189,25 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
     enlarge(soft, canvas)
     prone = rng.random() < habits.prone_rate
     facts: Facts = {"contrast": agent.arteries > 100, "prone": prone}
-    facts |= paint_bones(canvas, guide.body, rng, habits, field(canvas, texture, 3.0))
+    facts |= paint_bones(canvas, guide.body, rng, habits, _bone_texture(canvas, texture, habits))
     facts["foreign"] = " ".join(paint_foreign(canvas, guide, person.outline, rng, habits))
     if rng.random() < habits.table_rate:
         side = 1 if prone else -1
         surface = person.skin_mm[1 if prone else 0, 1] + side * rng.uniform(-8, 25)
         paint_table(canvas, surface, float(person.skin_mm[:, 0].mean()), side, rng)
     return facts
+
+
+def _bone_texture(canvas: Canvas, rng: np.random.Generator, habits: Habits) -> Texture:
+    """Draw the texture of bone at the canvas' spacing: fine grain over coarser mottling."""
+    ends = canvas.origin_mm + GRAIN_VOX * canvas.spacing_mm
+    cube = Canvas.over(canvas.origin_mm, ends, canvas.spacing_mm, 0)
+    grain = 0.75 * field(cube, rng, GRAIN_MM) + 0.65 * field(cube, rng, 3 * GRAIN_MM)
+    sizes = (0.9, 2.0)  # cells of the cube: patches of about 7 and 16 mm
+    cubes = [gaussian_filter(rng.standard_normal((40, 40, 40)), s, mode="wrap") for s in sizes]
+    patches = sum(cube / cube.std() for cube in cubes) / np.sqrt(2)
+    patches *= rng.uniform(*habits.patchiness)
+    return Texture(grain, patches.astype(np.float32))
 
 
 def truth_of(body: Body, volume: Volume) -> Truth:

@@ -159,5 +159,5 @@ def trunk_field(guide: Guide, skin_mm: Array, rng: np.random.Generator) -> Field
     margin = rng.uniform(5, 25)
     low = np.array([*(skin_mm[0, :2] - margin), low_z])
     high = np.array([*(skin_mm[1, :2] + margin), high_z])
-    spacing = np.array([*np.full(2, rng.uniform(1.3, 1.6)), rng.uniform(1.7, 2.4)])
+    spacing = np.array([*np.full(2, rng.uniform(1.4, 1.8)), rng.uniform(1.8, 2.6)])
     return Field("trunk", low, high, spacing, "RAS", np.eye(3))

@@ -43,10 +43,8 @@ class Guide:
     def spine(self, z_mm: Array) -> tuple[Array, Array]:
         """Return x and y of the column of body centres at heights ``z_mm``."""
         points = self.body.landmarks.points_mm[::-1]
-        return (
-            np.interp(z_mm, points[:, 2], points[:, 0]),
-            np.interp(z_mm, points[:, 2], points[:, 1]),
-        )
+        x, y = (np.interp(z_mm, points[:, 2], points[:, axis]) for axis in (0, 1))
+        return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
     @cached_property
     def nodes_mm(self) -> Array:
@@ -79,18 +77,18 @@ class Guide:
         dx, dy = x - cx, y - cy
         turn = np.arctan2(dy, dx)
         turn *= np.float32(FINE / (2 * np.pi))
-        turn += np.float32(FINE + 0.5)
-        place = turn.astype(np.int32) % FINE
-        place += np.arange(z.size, dtype=np.int32) * FINE
+        turn += np.float32(FINE / 2 + 0.5)
+        place = turn.astype(np.int32)
+        place += np.arange(z.size, dtype=np.int32) * (FINE + 1)
         return np.hypot(dx, dy), place
 
     def spread(self, radius: Array, z_mm: Array) -> Array:
-        """Return a table (heights * FINE,) float32 of ``radius[node, direction]`` at heights."""
+        """Return a flat float32 table, from -x round to -x at each height, of ``radius[node, direction]`` at heights."""
         node = np.clip((z_mm.ravel() - self.nodes_mm[0]) / NODE_MM, 0, len(self.nodes_mm) - 1.001)
         low, part = node.astype(int), (node % 1)[:, None]
         rows = radius[low] * (1 - part) + radius[low + 1] * part
-        turns = np.arange(FINE) * (DIRECTIONS / FINE)
-        left, share = turns.astype(int), turns % 1
+        turns = np.arange(FINE + 1) * (DIRECTIONS / FINE) + DIRECTIONS / 2
+        left, share = turns.astype(int) % DIRECTIONS, turns % 1
         right = (left + 1) % DIRECTIONS
         table = rows[:, left] * (1 - share) + rows[:, right] * share
         return table.astype(np.float32).ravel()

@@ -18,10 +18,12 @@ class Habits:
     # Bone.
     spongy_hu: Pair = (70.0, 260.0)
     """Interior of vertebral bodies; osteoporosis at the low end."""
-    cortex_hu: Pair = (650.0, 1150.0)
-    cortex_factor: Pair = (0.65, 1.2)
+    cortex_hu: Pair = (700.0, 1250.0)
+    cortex_factor: Pair = (0.75, 1.2)
     """Multiplies every bone's thickness of cortex."""
     texture_hu: Pair = (20.0, 70.0)
+    patchiness: Pair = (0.2, 0.5)
+    """How unevenly thick the cortex is: standard deviation as a part of its thickness."""
     cartilage_calcified_rate: float = 0.5
     sclerosis_rate: float = 0.3
 
@@ -43,7 +45,7 @@ class Habits:
     inflow_rate: float = 0.25
     """Undiluted agent in one arm vein."""
     oral_rate: float = 0.3
-    oral_hu: Pair = (150.0, 700.0)
+    oral_hu: Pair = (120.0, 480.0)
     excretion_rate: float = 0.25
     plaque_rate: float = 0.5
 
@@ -89,6 +91,7 @@ UNLIKE_HABITS: Final = Habits(
     cortex_hu=(550.0, 1400.0),
     cortex_factor=(0.55, 1.5),
     texture_hu=(10.0, 100.0),
+    patchiness=(0.1, 0.9),
     cartilage_calcified_rate=0.8,
     sclerosis_rate=0.5,
     fat_mm=(2.0, 65.0),
@@ -100,7 +103,7 @@ UNLIKE_HABITS: Final = Habits(
     blood_hu=(100.0, 600.0),
     inflow_rate=0.4,
     oral_rate=0.5,
-    oral_hu=(100.0, 1200.0),
+    oral_hu=(100.0, 900.0),
     excretion_rate=0.5,
     plaque_rate=0.8,
     dome_mm=(-45.0, 45.0),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vertebra_ml.phantom.bones import Bone
-from vertebra_ml.phantom.canvas import Array, tube
+from vertebra_ml.phantom.canvas import Array, ellipsoid, tube
 from vertebra_ml.phantom.tissue import FAT_HU, SKIN_HU, SKIN_MM, Scene
 
 ARM_MM = 17.0
@@ -40,8 +40,4 @@ def paint_head(scene: Scene) -> None:
         return
     low, high = skull.min(axis=0), skull.max(axis=0)
     centre = (low + high) / 2 + [0, -12, 0.12 * (high[2] - low[2])]
-    x, y, z = scene.canvas.axes_mm
-    radii = (high - low) * [0.47, 0.44, 0.4]
-    reach = sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True))
-    depth = ((1 - np.sqrt(reach)) * radii.min()).astype(np.float32)
-    scene.canvas.blend(scene.canvas.inside(depth), 35 + 4 * scene.wobble)
+    ellipsoid(scene.canvas, centre, (high - low) * [0.47, 0.44, 0.4], hu=35.0)

@@ -5,11 +5,11 @@ import numpy as np
 from vertebra_ml.phantom.bones import Body, Bone, Frame
 from vertebra_ml.phantom.canvas import Array, Canvas
 from vertebra_ml.phantom.habits import Habits
-from vertebra_ml.phantom.render import Matter, paint_mesh
+from vertebra_ml.phantom.render import Matter, Texture, paint_mesh
 
 CORTEX_MM = {
     "rib": 0.95, "scapula": 1.0, "clavicle": 1.5, "sternum": 0.65, "skull": 1.6, "jaw": 1.5,
-    "sacrum": 0.85, "pelvis": 1.25, "femur": 2.6, "humerus": 2.2,
+    "sacrum": 0.9, "pelvis": 1.2, "femur": 2.6, "humerus": 2.2,
 }  # fmt: skip
 """Thickness of compact bone, mm; a vertebra's differs between its parts, see :func:`_vertebra`."""
 
@@ -19,12 +19,12 @@ SPONGY = {
 }  # fmt: skip
 """HU of spongy bone against that of the vertebral bodies."""
 
-BODY_MM, ENDPLATE_MM, ARCH_MM = 0.5, 0.7, 1.05
+BODY_MM, ENDPLATE_MM, ARCH_MM = 0.4, 0.75, 1.3
 PAINTED_FIRST = ("disc", "cartilage")
 
 
 def paint_bones(
-    canvas: Canvas, body: Body, rng: np.random.Generator, habits: Habits, texture: Array
+    canvas: Canvas, body: Body, rng: np.random.Generator, habits: Habits, texture: Texture
 ) -> dict[str, float]:
     """Paint every bone, disc and cartilage of a body; return what was drawn of their matter."""
     spongy = rng.uniform(*habits.spongy_hu)

@@ -1,6 +1,6 @@
 """Organs, vessels and bowel, with and without contrast agent, placed by the levels of the spine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,25 +66,34 @@ def _at(scene: Scene, level: str, right: float, front: float, up: float = 0.0) -
 
 
 def _liver_and_spleen(scene: Scene, agent: Agent) -> None:
-    canvas, rng = scene.canvas, scene.rng
+    rng = scene.rng
     size = rng.uniform(0.88, 1.15)
-    x, y, z = canvas.axes_mm
-    # A wedge under the right dome, thinner to the left and to the front edge.
     centre = _at(scene, "T12", 58, 62, rng.uniform(-5, 25))
-    radii = size * np.array([105.0, 90, 92])
-    reach = sum(((a - c) / r) ** 2 for a, c, r in zip((x, y, z), centre, radii, strict=True))
-    depth = (1 - np.sqrt(reach) + 0.06 * scene.wobble) * radii.min()
-    spine_y = scene.guide.spine(z)[1]
-    depth = np.minimum(depth, np.minimum(scene.depth_cage - 3, scene.dome_mm - 5 - z))
-    depth = np.minimum(depth, np.minimum(scene.depth_cavity - 2, y - spine_y + 4 + (x - centre[0])))
-    texture = (agent.liver + 6 * scene.texture).astype(np.float32)
-    canvas.blend(canvas.inside(depth), texture)
+    _liver(scene, centre, size * np.array([105.0, 90, 92]), agent)
     spleen = _at(scene, "T11", -rng.uniform(82, 104), rng.uniform(0, 22), rng.uniform(-20, 12))
-    ellipsoid(canvas, spleen, size * np.array([26.0, 48, 50]) * rng.uniform(0.8, 1.25, 3),
+    ellipsoid(scene.canvas, spleen, size * np.array([26.0, 48, 50]) * rng.uniform(0.8, 1.25, 3),
               hu=agent.spleen, wobble=scene.wobble, bend=0.1)  # fmt: skip
     for _ in range(7):  # hepatic and portal veins
         start, end = centre + rng.normal(0, 12, 3), centre + rng.normal(0, 38, 3)
-        tube(canvas, np.array([start, end]), rng.uniform(2, 5), hu=max(agent.veins, 40.0))
+        line = np.array([start, end])
+        tube(scene.canvas, line, rng.uniform(2, 5), hu=max(agent.veins, 40.0))
+
+
+def _liver(scene: Scene, centre: Array, radii: Array, agent: Agent) -> None:
+    """Paint a wedge under the right dome, thinner to the left and to the front edge."""
+    part = scene.part(centre - 1.15 * radii, centre + 1.15 * radii)
+    if part is None:
+        return
+    canvas = part.canvas
+    x, y, z = canvas.axes_mm
+    steps = [((a - c) / r) ** 2 for a, c, r in
+             zip((x, y, z), centre.astype(np.float32), radii.astype(np.float32), strict=True)]  # fmt: skip
+    depth = (1 - np.sqrt(sum(steps)) + 0.06 * part.wobble) * np.float32(radii.min())
+    spine_y = scene.guide.spine(z)[1]
+    depth = np.minimum(depth, np.minimum(part.depth_cage - 3, part.dome_mm - 5 - z))
+    slope = y - spine_y + np.float32(4 - centre[0]) + x
+    depth = np.minimum(depth, np.minimum(part.depth_cavity - 2, slope))
+    canvas.blend(canvas.inside(depth), np.float32(agent.liver) + 6 * part.texture)
 
 
 def _kidneys(scene: Scene, agent: Agent) -> None:
@@ -130,7 +139,8 @@ def _bowel(scene: Scene, agent: Agent) -> None:
             for x, up in ((95, 25), (40, -10), (0, -22), (-45, -5), (-95, 35))]  # fmt: skip
     _colon(scene, np.array(line), gas, agent)
     stomach = _at(scene, "T12", -55, rng.uniform(60, 95), rng.uniform(-10, 25))
-    _loop(scene, stomach, rng.uniform(26, 42), rng.random() < 0.7, agent)
+    filled = agent if rng.random() < 0.3 else replace(agent, bowel=0.0)
+    _loop(scene, stomach, rng.uniform(26, 42), rng.random() < 0.7, filled)
 
 
 def _depth_at(scene: Scene, point: Array) -> float:

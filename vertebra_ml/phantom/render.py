@@ -13,7 +13,8 @@ from vertebra_ml.phantom.canvas import Array, Canvas, splat
 
 JITTER_VOX = np.array([1.7e-4, 2.3e-4, 0.0])
 """Shift of the mesh off the grid, so that no ray meets an edge or a vertex exactly."""
-POINTS_PER_CELL = 2.0
+PATCH_MM = 3.5
+POINTS_PER_CELL = 3.5
 """Points of the cortex for each piece of surface as large as a voxel's face."""
 
 
@@ -35,44 +36,67 @@ class Matter:
     texture_hu: float
 
 
-def paint_mesh(
-    canvas: Canvas, vertices_mm: Array, faces: Array, matter: Matter, texture: Array
-) -> None:
-    """Paint one closed mesh, (n, 3) mm and (m, 3), on the part of ``canvas`` that it touches.
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """Random cubes that are repeated through space, mean 0, standard deviation about 1.
 
-    ``texture`` is a field of the canvas' shape, mean 0 and standard deviation 1.
+    ``grain`` has a value a voxel and shades the spongy interior; ``patches`` has one every
+    ``PATCH_MM`` and makes the cortex thicker and thinner from place to place.
     """
+
+    grain: Array
+    patches: Array
+
+    def grain_of(self, x: Array, y: Array, z: Array) -> Array:
+        """Return the grain of voxels by index; the three broadcast."""
+        side = len(self.grain)
+        found: Array = self.grain[x % side, y % side, z % side]
+        return found
+
+    def thickness_of(self, points_mm: Array) -> Array:
+        """Return the factor on the cortex at points (n, 3) mm."""
+        cell = np.floor(points_mm / PATCH_MM).astype(int) % len(self.patches)
+        return np.clip(1 + self.patches[tuple(cell.T)], 0.2, 2.2)
+
+
+def paint_mesh(
+    canvas: Canvas, vertices_mm: Array, faces: Array, matter: Matter, texture: Texture
+) -> None:
+    """Paint one closed mesh, (n, 3) mm and (m, 3), on the part of ``canvas`` that it touches."""
     box = canvas.box(vertices_mm.min(axis=0) - 1, vertices_mm.max(axis=0) + 1)
     if box is None:
         return
     part = canvas.part(box)
-    interior = fill(part, vertices_mm, faces)
-    part.blend(interior, matter.spongy_hu + matter.texture_hu * texture[box])
+    x, y, filled = fill(part, vertices_mm, faces)
+    z = np.arange(filled.shape[1])
+    grain = texture.grain_of(x[:, None], y[:, None], z)
+    columns = part.array[x, y]
+    columns += filled * (matter.spongy_hu + matter.texture_hu * grain - columns)
+    part.array[x, y] = columns
     if matter.cortex_hu > 0:
         points, volumes = shell(vertices_mm, faces, matter.cortex_mm, part)
-        part.blend(splat(part, points, volumes), np.float32(matter.cortex_hu))
+        place, share = splat(part, points, volumes * texture.thickness_of(points))
+        old = part.array[place]
+        part.array[place] = old + share * (np.float32(matter.cortex_hu) - old)
 
 
-def fill(canvas: Canvas, vertices_mm: Array, faces: Array) -> Array:
-    """Return the part of each voxel (0..1) that lies inside a closed mesh.
+def fill(canvas: Canvas, vertices_mm: Array, faces: Array) -> tuple[Array, Array, Array]:
+    """Return columns of voxels x (n,), y (n,) and the part (n, nz) of each inside a closed mesh.
 
     Ray crossings along z with the even-odd rule, so the turn of the triangles does not matter. A
-    ray that meets an odd number of triangles (a hole in the mesh) takes the mean of its neighbours.
+    ray that meets an odd number of triangles (a hole in the mesh) ignores its last crossing.
     """
     nx, ny, nz = canvas.array.shape
     corners = ((vertices_mm - canvas.origin_mm) / canvas.spacing_mm + JITTER_VOX)[faces]
     ray, height = _crossings(corners, nx, ny)
     order = np.lexsort((height, ray))
     ray, height = ray[order], height[order]
-    counts = np.bincount(ray, minlength=nx * ny)
+    rays, row, counts = np.unique(ray, return_inverse=True, return_counts=True)
     turn = np.arange(len(ray)) - np.repeat(np.cumsum(counts) - counts, counts)
-    odd = counts % 2 == 1
-    sound = ~odd[ray]
-    sign = np.where(turn % 2 == 0, 1.0, -1.0)[sound]
-    filled = _between(ray[sound], height[sound], sign, (nx, ny, nz))
-    if odd.any():
-        _mend(filled, odd.reshape(nx, ny))
-    return filled
+    paired = turn < np.repeat(counts - counts % 2, counts)
+    sign = np.where(turn % 2 == 0, 1.0, -1.0)
+    filled = _between(row[paired], height[paired], sign[paired], (len(rays), nz))
+    return rays // ny, rays % ny, filled
 
 
 def _crossings(corners: Array, nx: int, ny: int) -> tuple[Array, Array]:
@@ -102,29 +126,18 @@ def _cross(p: Array, q: Array) -> Array:
     return p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
 
 
-def _between(ray: Array, height: Array, sign: Array, shape: tuple[int, int, int]) -> Array:
+def _between(row: Array, height: Array, sign: Array, shape: tuple[int, int]) -> Array:
     """Sum signed steps at ``height`` along z: 1 between entry and exit, exact in cut voxels."""
-    nz = shape[2]
+    count, nz = shape
     inside = np.clip(height + 0.5, 0, nz)
     voxel = np.minimum(inside.astype(np.int64), nz - 1)
     covered = voxel + 1 - inside
-    index = ray * (nz + 1) + voxel
-    size = shape[0] * shape[1] * (nz + 1)
+    index = row * (nz + 1) + voxel
+    size = count * (nz + 1)
     steps = np.bincount(index, sign * covered, size)
     steps += np.bincount(index + 1, sign * (1 - covered), size)
-    filled = np.cumsum(steps.reshape(shape[0], shape[1], nz + 1), axis=2)[:, :, :nz]
+    filled = np.cumsum(steps.reshape(count, nz + 1), axis=1)[:, :nz]
     return np.clip(filled, 0, 1).astype(np.float32)
-
-
-def _mend(filled: Array, odd: Array) -> None:
-    good = (~odd).astype(np.float32)
-    padded, weight = np.pad(filled, ((1, 1), (1, 1), (0, 0))), np.pad(good, 1)
-    moves = ((0, 1), (2, 1), (1, 0), (1, 2))
-    nx, ny = odd.shape
-    total = sum(padded[i : i + nx, j : j + ny] * weight[i : i + nx, j : j + ny, None]
-                for i, j in moves)  # fmt: skip
-    number = sum(weight[i : i + nx, j : j + ny] for i, j in moves)
-    filled[odd] = (total / np.maximum(number, 1)[:, :, None])[odd]
 
 
 def shell(

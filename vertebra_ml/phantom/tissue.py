@@ -1,6 +1,6 @@
 """The body around the bones: skin, fat, muscle, the cavities and the lungs, as a picture in HU."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,8 +44,22 @@ class Scene:
     def depth(self, radius: Array) -> Array:
         """Return the depth (mm) of each voxel below an outline (nodes, directions)."""
         away, place = self.polar
-        depth: Array = self.guide.spread(radius, self.canvas.axes_mm[2])[place] - away
+        depth = self.guide.spread(radius, self.canvas.axes_mm[2]).take(place)
+        depth -= away
         return depth
+
+    def part(self, low_mm: Array, high_mm: Array) -> "Scene | None":
+        """Return the scene between two (3,) points, mm, on the same memory; None where outside."""
+        box = self.canvas.box(low_mm, high_mm)
+        if box is None:
+            return None
+        smaller = replace(
+            self, canvas=self.canvas.part(box), texture=self.texture[box], wobble=self.wobble[box]
+        )
+        shared = {"depth_cavity": self.depth_cavity[box], "depth_cage": self.depth_cage[box],
+                  "dome_mm": self.dome_mm[box[:2]]}  # fmt: skip
+        smaller.__dict__.update(shared)
+        return smaller
 
     @cached_property
     def depth_cavity(self) -> Array:
@@ -90,7 +104,8 @@ def _padded_cloud(guide: Guide, rng: np.random.Generator, habits: Habits) -> Arr
     """Return bone points with points for what bones do not hold up: belly, neck, buttocks."""
     bones = guide.cloud("vertebra", "rib", "cartilage", "sternum", "scapula", "clavicle", "skull",
                         "jaw", "sacrum", "pelvis", "femur")  # fmt: skip
-    return np.concatenate([bones, _belly(guide, rng, habits), _neck(guide), _buttocks(guide, rng)])
+    parts = [bones, _belly(guide, rng, habits), _back(guide), _neck(guide), _buttocks(guide, rng)]
+    return np.concatenate(parts)
 
 
 def _belly(guide: Guide, rng: np.random.Generator, habits: Habits) -> Array:
@@ -115,6 +130,25 @@ def _belly(guide: Guide, rng: np.random.Generator, habits: Habits) -> Array:
     return np.concatenate(rows)
 
 
+def _back(guide: Guide) -> Array:
+    """Return points of the long muscles that make the back flat beside the spinous processes."""
+    tips = sorted(
+        (bone.vertices[:, 2].mean(), bone.vertices[:, 1].min())
+        for bone in guide.body.bones
+        if bone.kind == "vertebra"
+    )
+    table = np.array(tips)
+    heights = np.arange(guide.level("L5")[2] - 20, guide.level("T9")[2], 6.0)
+    behind = np.interp(heights, table[:, 0], table[:, 1])
+    middle, front = guide.spine(heights)
+    spots = ((-95.0, 0.35), (-52, 1.02), (52, 1.02), (95, 0.35))
+    rows = [
+        np.stack([middle + side, front + share * (behind - front), heights], axis=1)
+        for side, share in spots
+    ]
+    return np.concatenate(rows)
+
+
 def _neck(guide: Guide) -> Array:
     heights = np.arange(guide.level("C7")[2] - 10, guide.level("C1")[2] + 10, 6.0)
     x, y = guide.spine(heights)
@@ -131,8 +165,7 @@ def _buttocks(guide: Guide, rng: np.random.Generator) -> Array:
     back, z = pelvis[:, 1].min() - rng.uniform(5, 25), pelvis[:, 2]
     heights = np.arange(z.min() - 60, z.mean() + 20, 8.0)
     side = pelvis[:, 0].mean() + np.array([-90.0, -55, 55, 90])
-    grid = np.array(np.meshgrid(side, [back], heights)).reshape(3, -1).T
-    return grid
+    return np.array(np.meshgrid(side, [back], heights)).reshape(3, -1).T
 
 
 def field(canvas: Canvas, rng: np.random.Generator, size_mm: float) -> Array:
@@ -217,19 +250,23 @@ def _dome(scene: Scene) -> Array:
 
 def paint_lungs(scene: Scene) -> None:
     """Paint both lungs between the ribs, the diaphragm and the mediastinum, and any effusion."""
-    canvas, guide, rng, habits = scene.canvas, scene.guide, scene.rng, scene.habits
-    x, y, z = canvas.axes_mm
+    guide, rng, habits = scene.guide, scene.rng, scene.habits
     apex = guide.level("T1")[2] + rng.uniform(-5, 18)
+    chest = scene.part(np.array([-1e4, -1e4, guide.level("L3")[2]]), np.array([1e4, 1e4, apex]))
+    if chest is None:
+        return
+    canvas = chest.canvas
+    x, y, z = canvas.axes_mm
     spine_x, spine_y = guide.spine(z)
     front = np.interp(guide.level("T6")[2], guide.nodes_mm, scene.outline.cage[:, 24])
     places = np.array([-60.0, 4, 22, 48, 75, 48 + front])
     middle = np.interp(
         y - spine_y, places, rng.uniform(0.9, 1.15) * np.array([15, 23, 26, 33, 30, 7])
     )
-    depth = np.minimum(scene.depth_cage, np.abs(x - spine_x) - middle)
-    depth = np.minimum(depth, np.minimum(z - scene.dome_mm, apex - z))
-    lung = rng.uniform(*habits.lung_hu) + 25 * scene.texture + 20 * (spine_y + 60 - y) / 60
-    canvas.blend(canvas.inside(depth), lung.astype(np.float32))
+    depth = np.minimum(chest.depth_cage, np.abs(x - spine_x) - middle.astype(np.float32))
+    depth = np.minimum(depth, np.minimum(z - chest.dome_mm, np.float32(apex) - z))
+    lung = np.float32(rng.uniform(*habits.lung_hu)) + 25 * chest.texture + (spine_y + 60 - y) / 3
+    canvas.blend(canvas.inside(depth), lung)
     if rng.random() < habits.effusion_rate:
         side, level = rng.choice([-1, 1]), rng.uniform(-30, 10)
         pool = np.minimum(depth, np.minimum((x - spine_x) * side, spine_y + level - y))
