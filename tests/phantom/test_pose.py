@@ -179,3 +179,21 @@ def test_landmarks_lie_inside_their_bodies() -> None:
         front = local[local[:, 1] > 0]
         assert abs(front[:, 0].max() + front[:, 0].min()) < 0.25 * body.frames[level].size[0]
         assert front[:, 2].max() > 0 > front[:, 2].min()
+
+
+def _height_at(body: Body, n: int, out_mm: float) -> float:
+    """Return how high the back of right rib ``n`` runs, ``out_mm`` beside its vertebra."""
+    rings = _named(body)[f"rib_{n}_right"].vertices[:-2].reshape(-1, 8, 3).mean(axis=1)
+    out = rings[:, 0] - body.landmarks[f"T{n}"][0]
+    return float(rings[np.argmax(out > out_mm), 2])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ribs_lie_apart_behind_and_lower_ones_more(seed: int) -> None:
+    body = _body(seed, replace(PLAIN, scoliosis_rate=0.0, rib12_length=(1.0, 1.0), **STILL))
+    heights = np.array([_height_at(body, n, 50.0) for n in range(3, 13)])
+    gaps = -np.diff(heights)
+    # LIDC-IDRI-0001 in the same place: 14 mm between ribs 3 and 4, then 20 to 36.
+    assert gaps.min() > 5
+    assert 17 < gaps[1:].mean() < 36
+    assert gaps[5:].mean() > gaps[:3].mean()

@@ -23,6 +23,13 @@ PUMP_BUCKET_DEG: Final = {
 """Rise of the plane of each rib towards the front and towards the side, degrees: least squares
 over the TotalSegmentator masks of LIDC-IDRI-0001 (mean of both sides); the side rises of ribs 4
 to 9 lessened until the lines from behind matched, for those ribs are no planes."""
+FLOATING_MM: Final = {
+    11: np.array([34.0, -26.0, -7.0]),
+    12: np.array([33.0, -26.0, -12.0]),
+    13: np.array([33.0, -26.0, -12.0]),
+}
+"""Where the right floating ribs pass beside their vertebra, mm from the body's centre; they do not
+reach the transverse process. Measured in the masks of LIDC-IDRI-0001."""
 BREADTH: Final = {1: 1.12, 2: 1.04, 11: 1.1, 12: 1.1}
 """Factor on how far out ribs of the atlas go, where real ones go further."""
 BACK: Final = 0.8
@@ -126,16 +133,13 @@ def rib_path(
     n, frame = rib_number(level), column.frames[level]
     shaft = _shaft(min(n, 12), frame, sign, chest, fall, scale=_scale(column))
     head = _head(n, frame, sign)
-    if n < 11:
-        joint = _process_tip(vertebra, frame, sign)
-        start = int(
-            np.argmax(np.abs(shaft[:, 0] - frame.centre[0]) > abs(joint[0] - frame.centre[0]))
-        )
-        shaft = _meet(shaft[start:], joint)
-        neck = 0.5 * (head + joint)
-        line = np.concatenate([[head, neck], shaft])
+    if n in FLOATING_MM:
+        joint = frame.centre + FLOATING_MM[n] * [sign, 1, 1] * _scale(column)
     else:
-        line = np.concatenate([[head], _meet(shaft[3:], shaft[3] + 0.8 * (head - shaft[0]))])
+        joint = _process_tip(vertebra, frame, sign)
+    out = np.abs(shaft[:, 0] - frame.centre[0])
+    start = int(np.argmax(out > abs(joint[0] - frame.centre[0])))
+    line = np.concatenate([[head, 0.5 * (head + joint)], _meet(shaft[start:], joint)])
     line = resample(line, SHAFT_POINTS)
     return _cut(line, {11: chest.rib11, 12: chest.rib12, 13: 0.35 * chest.rib12 + 0.1}.get(n, 1.0))
 
