@@ -1,6 +1,7 @@
 """The plain layout: what a case folder may hold, and every fault of ``landmarks.json``."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,6 @@ from tests.layouts import (
     VISIBLE,
     assert_same_scan,
     dicom_folder,
-    make_scan,
     nifti_bytes,
     small_scan,
     write_bytes,
@@ -192,13 +192,27 @@ def test_paths_that_cannot_be_scans_are_refused(tmp_path: Path) -> None:
             readers.open_case(tmp_path / name)
 
 
-def test_scans_given_together_need_ids_of_their_own(tmp_path: Path) -> None:
-    paths = [tmp_path / "a" / "scan.nii", tmp_path / "b" / "scan.nii"]
+def test_scans_given_together_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "scan.nii", tmp_path / "b" / "scan.nii", tmp_path / "c.nii"]
     for path in paths:
-        write_bytes(path, nifti_bytes(make_scan()))
-    with pytest.raises(DatasetError, match="more than one case named scan"):
-        readers.open_cases(paths)
-    assert [case.id for case in readers.open_cases(paths[:1])] == ["scan"]
+        write_bytes(path, nifti_bytes(small_scan()))
+    assert [case.id for case in readers.open_cases(paths)] == ["a-scan", "b-scan", "c"]
+    with pytest.raises(DatasetError, match="more than one case named a-scan"):
+        readers.open_cases([*paths, paths[0]])
+
+
+def test_a_batch_outlives_its_bad_scans(tmp_path: Path) -> None:
+    good = write_bytes(tmp_path / "good.nii.gz", nifti_bytes(small_scan()))
+    (tmp_path / "note.txt").write_text("text")
+    cases = pickle.loads(
+        pickle.dumps(readers.open_cases([tmp_path / "note.txt", good, tmp_path / "none.nii"]))
+    )
+    assert [case.id for case in cases] == ["note.txt", "good", "none.nii"]
+    assert_same_scan(cases[1].open_volume(), small_scan())
+    with pytest.raises(DatasetError, match=r"a file that ends in '.txt'"):
+        cases[0].open_volume()
+    with pytest.raises(DatasetError, match="found nothing at that path"):
+        cases[2].open_volume()
 
 
 def test_what_is_written_is_what_the_issue_states(tmp_path: Path) -> None:

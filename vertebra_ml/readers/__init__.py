@@ -5,6 +5,7 @@ Nothing here opens an image before it is asked to; each format's package is impo
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.mip import MipPair
 from vertebra_ml.readers.scans import VOXELS_MAX, open_volume, volume_of_bytes
-from vertebra_ml.volume import Source
+from vertebra_ml.volume import Source, Volume
 
 __all__ = [
     "LAYOUTS",
@@ -101,10 +102,35 @@ def open_case(path: Path, *, voxels_max: int = VOXELS_MAX) -> Case:
 
 
 def open_cases(paths: Iterable[Path], *, voxels_max: int = VOXELS_MAX) -> list[Case]:
-    """Make a case of each path as `open_case` does; DatasetError where two get the same id."""
-    cases = [open_case(path, voxels_max=voxels_max) for path in paths]
+    """Make a case of each path as `open_case` does, for a batch that outlives its bad scans.
+
+    A path that cannot be a scan becomes a case that raises its DatasetError when opened. Names
+    that occur twice are told apart by the folder around them.
+
+    Raises DatasetError where that does not part them: one scan is given twice.
+    """
+    cases = [_open_or_fail(Path(path), voxels_max=voxels_max) for path in paths]
+    count = Counter(case.id for case in cases)
+    cases = [_with_folder(case) if count[case.id] > 1 else case for case in cases]
     _check_unique("the scans given", cases)
     return cases
+
+
+def _open_or_fail(path: Path, *, voxels_max: int) -> Case:
+    try:
+        return open_case(path, voxels_max=voxels_max)
+    except DatasetError as error:
+        name = case_name(path)
+        return Case(name, name, path, "scan", partial(_fail, error))
+
+
+def _fail(error: DatasetError) -> Volume:
+    raise error
+
+
+def _with_folder(case: Case) -> Case:
+    name = safe_id(f"{case.source.absolute().parent.name}-{case.id}")
+    return replace(case, id=name, patient=name)
 
 
 def open_content(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) -> Case:
