@@ -110,20 +110,22 @@ def warp(sample: Sample, rng: np.random.Generator, *, strength: Strength, rows_m
         middle = (width - 1) / 2 + shift + lean * (np.arange(rows) - rows / 2)
         columns = middle[:, None] + across * (np.arange(width) - (width - 1) / 2)[None]
         pictures.append(_pick(picture, source, columns))
-    return Sample(
-        pictures[0],
-        pictures[1],
-        positions,
-        states_in_field(positions, sample.states, rows, margin_rows=margin),
-        sample.spacing_mm,
-    )
+    states = states_in_field(positions, sample.states, rows, margin_rows=margin)
+    return Sample(pictures[0], pictures[1], positions, states, sample.spacing_mm)
 
 
 def narrow(sample: Sample, rng: np.random.Generator, strength: Strength) -> Sample:
     """Cut the field sideways, as a reconstruction about the spine or the heart does."""
     if rng.random() >= strength.narrow:
         return sample
-    return _on_both(sample, lambda picture: _narrowed(picture, rng, sample.spacing_mm, strength))
+
+    def change(picture: Picture) -> Picture:
+        width = rng.uniform(*strength.width_mm) / sample.spacing_mm
+        middle = picture.shape[1] / 2 + rng.uniform(-0.5, 0.5) * width
+        columns = np.arange(picture.shape[1])
+        return np.where(np.abs(columns - middle) <= width / 2, picture, np.float32(AIR_HU))
+
+    return _on_both(sample, change)
 
 
 def thicken(sample: Sample, rng: np.random.Generator, strength: Strength) -> Sample:
@@ -195,10 +197,11 @@ def blur(sample: Sample, rng: np.random.Generator, strength: Strength) -> Sample
 def noise(sample: Sample, rng: np.random.Generator, strength: Strength) -> Sample:
     """Add noise to every pixel that crossed a body."""
     sigma = rng.uniform(*strength.noise_hu)
-    return _on_both(
-        sample,
-        lambda p: _keep_air(p, p + sigma * rng.standard_normal(p.shape, dtype=np.float32)),
-    )
+
+    def change(picture: Picture) -> Picture:
+        return _keep_air(picture, picture + sigma * rng.standard_normal(picture.shape, np.float32))
+
+    return _on_both(sample, change)
 
 
 CHANGES: Final[tuple[Callable[[Sample, np.random.Generator, Strength], Sample], ...]] = (
@@ -255,17 +258,6 @@ def _bend(rows: int, step: float, rng: np.random.Generator, slopes: Range) -> Fl
     return total
 
 
-def _narrowed(
-    picture: Picture, rng: np.random.Generator, spacing_mm: float, strength: Strength
-) -> Picture:
-    width = rng.uniform(*strength.width_mm) / spacing_mm
-    middle = picture.shape[1] / 2 + rng.uniform(-0.5, 0.5) * width
-    result = picture.copy()
-    result[:, : max(0, int(middle - width / 2))] = AIR_HU
-    result[:, max(0, int(middle + width / 2)) :] = AIR_HU
-    return result
-
-
 def _averaged(picture: Picture, edges: Floats) -> Picture:
     """Give the means of the rows between ``edges`` (n + 1,), fractions counted as such."""
     sums = np.zeros((picture.shape[0] + 1, picture.shape[1]))
@@ -283,13 +275,11 @@ def _draw_blob(picture: Picture, rng: np.random.Generator, spacing_mm: float) ->
     centre = rng.uniform((0, 0), (rows, columns))
     bright = rng.uniform(1200, 3000) if metal else rng.uniform(120, 600)
     radius = size / spacing_mm
-    box = tuple(
-        slice(max(0, int(c - r)), max(0, int(c + r) + 1))
-        for c, r in zip(centre, radius, strict=True)
-    )
+    low, high = np.maximum(0, [centre - radius, centre + radius + 1]).astype(int)
+    box = (slice(low[0], high[0]), slice(low[1], high[1]))
     y, x = np.ogrid[box]
-    distance = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2
     part = picture[box]
+    distance = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2
     distance = distance[: part.shape[0], : part.shape[1]]
     picture[box] = np.where(distance < 1, np.maximum(part, bright * (1 - 0.3 * distance)), part)
 

@@ -99,7 +99,7 @@ def test_losses_fall_towards_the_truth(key: tuple[str, str]) -> None:
 
 
 def test_an_unknown_architecture_is_named() -> None:
-    with pytest.raises(ModelError, match="'vgg'.*one of compact, kanavati"):
+    with pytest.raises(ModelError, match=r"'vgg'.*one of compact, kanavati"):
         architecture("vgg")
 
 

@@ -36,13 +36,22 @@ train(Path(sys.argv[2]), Path(sys.argv[3]), die)
 """
 
 
+SHORT = {
+    "architecture": "tiny",
+    "epochs": 4,
+    "steps_per_epoch": 25,
+    "batch": 4,
+    "learning_rate": 0.02,
+}
+
+
 def train(cases: Path, folder: Path, on_epoch: models.OnEpoch) -> None:
     """Train the tiny network for four short epochs."""
     ARCHITECTURES["tiny"] = TINY
     paths = sorted(cases.glob("*.npz"))
     models.train(
         "slice_spotter",
-        toys.settings(architecture="tiny", epochs=4, steps_per_epoch=25, batch=4, learning_rate=0.02),
+        toys.settings(**SHORT),
         toys.PROJECTION,
         {"train": paths[:3], "validation": paths[3:]},
         folder,
