@@ -100,6 +100,12 @@ def test_iliac_crests_lie_as_high_as_drawn(crest: float) -> None:
     assert top - middle == pytest.approx(crest, abs=0.5)
 
 
+def test_a_sixth_lumbar_vertebra_sets_the_pelvis_lower() -> None:
+    body = _body(4, replace(PLAIN, l6_rate=1.0, crest_mm=(5.0, 5.0), **STILL))
+    top = max(bone.vertices[:, 2].max() for bone in body.of("pelvis"))
+    assert top - body.landmarks["L5"][2] == pytest.approx(5.0, abs=0.5)
+
+
 def test_lengths_of_the_floating_ribs_vary() -> None:
     def length(factor: float) -> float:
         body = _body(5, replace(PLAIN, rib12_length=(factor, factor)))

@@ -111,8 +111,9 @@ def _sacral_frame(last: Frame, limbs: Limbs) -> Frame:
 
 def _slide(hips: list[Bone], column: Column, crest_mm: float) -> list[Bone]:
     """Bring the crests to their height: half by sliding, half by growing of the wings."""
-    l4, l5 = column.frames["L4"], column.frames["L5"]
-    goal = (l4.centre[2] + l5.centre[2]) / 2 + crest_mm
+    l4, l5 = column.frames["L4"].centre[2], column.frames["L5"].centre[2]
+    # A sixth lumbar vertebra sets the pelvis lower: half a level, for it is half a sacral one.
+    goal = (l5 if "L6" in column.levels else (l4 + l5) / 2) + crest_mm
     crest = max(float(bone.vertices[:, 2].max()) for bone in hips if bone.kind == "pelvis")
     lack = goal - crest
     foot = crest - 120.0  # about the hip joint: below it nothing grows

@@ -57,7 +57,7 @@ class Ranges:
 
     # Girdles and pelvis.
     crest_mm: Pair = (-14.0, 24.0)
-    """Line over the iliac crests above (+) the centre of L4/L5's disc."""
+    """Line over the iliac crests above (+) the centre of L4/L5's disc; with an L6, that of L5."""
     pelvis_width: Pair = (0.94, 1.18)
     pelvic_tilt_deg: Pair = (-9.0, 9.0)
     shoulder_lift_mm: Pair = (-12.0, 22.0)
