@@ -7,9 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from vertebra_ml import metrics, report
+from vertebra_ml import metrics, plots, report
 
 ROWS = [
     {"case": f"c{i}", "group": "phantom" if i < 8 else "plain", "level": level, "present": True,
@@ -61,7 +60,7 @@ def tags(text: str) -> list[tuple[str, dict[str, str | None]]]:
 def drawn() -> str:
     """A page with every chart and two pictures."""
     table = metrics.as_table(ROWS)
-    picture = Figure(figsize=(2, 1))
+    picture = plots.Figure(figsize=(2, 1))
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
     figures = report.standard_figures(
         table, gross_mm=20, overlays=[picture, picture], history=history

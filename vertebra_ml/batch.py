@@ -25,8 +25,6 @@ from vertebra_ml.readers import open_case
 from vertebra_ml.volume import Source, Volume
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from vertebra_ml.models import Localiser
 
 logger = logging.getLogger(__name__)
@@ -53,7 +51,7 @@ class Picture:
     prediction: Prediction
     truth: Truth | None
 
-    def figure(self) -> "Figure":
+    def figure(self) -> plots.Figure:
         """Return the overlay."""
         return plots.overlay(self.pair, self.prediction, self.truth)
 

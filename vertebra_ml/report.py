@@ -12,7 +12,6 @@ from vertebra_ml.outputs import replace_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 RELIABILITY_BINS: Final = 10
 WORST_ROWS: Final = 20
@@ -88,7 +87,7 @@ def write_report(
     title: str,
     summary: Mapping[str, Any],
     table: "pd.DataFrame",
-    figures: Mapping[str, Sequence["Figure"]],
+    figures: Mapping[str, Sequence[plots.Figure]],
     facts: Mapping[str, object],
 ) -> None:
     """Write the page; a reader sees the whole file or none.
@@ -110,7 +109,7 @@ def page(
     title: str,
     summary: Mapping[str, Any],
     table: "pd.DataFrame",
-    figures: Mapping[str, Sequence["Figure"]],
+    figures: Mapping[str, Sequence[plots.Figure]],
     facts: Mapping[str, object],
 ) -> str:
     """Return the page of ``write_report`` as text."""
@@ -144,9 +143,9 @@ def standard_figures(
     table: "pd.DataFrame",
     *,
     gross_mm: float,
-    overlays: Sequence["Figure"] = (),
+    overlays: Sequence[plots.Figure] = (),
     history: "pd.DataFrame | None" = None,
-) -> dict[str, list["Figure"]]:
+) -> dict[str, list[plots.Figure]]:
     """Return the figures every evaluation shows: errors, reliability, worst cases, training."""
     bins = metrics.reliability(table, RELIABILITY_BINS, right_mm=gross_mm)
     return {
@@ -249,7 +248,7 @@ def _explanation(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _section(heading: str, figures: Sequence["Figure"]) -> str:
+def _section(heading: str, figures: Sequence[plots.Figure]) -> str:
     dpi = CHART_DPI if len(figures) == 1 else PICTURE_DPI
     images = []
     for number, figure in enumerate(figures, start=1):
