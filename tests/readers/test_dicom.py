@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -123,8 +124,18 @@ def unsigned(data: Any) -> None:
     data.RescaleIntercept = -1124
 
 
+def whole_slope(data: Any) -> None:
+    """Even HU only, stored by halves."""
+    data.PixelData = (data.pixel_array // 2).astype("<i2").tobytes()
+    data.RescaleSlope = 2
+
+
 def rle(data: Any) -> None:
     data.compress(RLELossless, generate_instance_uid=False)
+
+
+def deflated(data: Any) -> None:
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
 
 def unknown_codec(data: Any) -> None:
@@ -135,6 +146,7 @@ def unknown_codec(data: Any) -> None:
 DRESSES: dict[str, tuple[Edit, type]] = {
     "a slope of its own for each slice": (rescale_each, np.float32),
     "unsigned": (unsigned, np.int16),
+    "a whole slope": (whole_slope, np.int16),
     "run-length encoded": (rle, np.int16),
     "no instance numbers": (setting(InstanceNumber=None), np.int16),
     "unit not said": (without("RescaleType"), np.int16),
@@ -153,7 +165,8 @@ def test_the_same_scan_in_every_dress(tmp_path: Path, dress: str) -> None:
     edit_all(dicom_folder(tmp_path), change)
     volume = readers.open_volume(tmp_path)
     assert volume.array.dtype == dtype
-    assert_same_scan(volume, SCAN, mm=0.1 if "tenth" in dress else 0.01)
+    hu = 1 if dress == "a whole slope" else 0
+    assert_same_scan(volume, SCAN, hu=hu, mm=0.1 if "tenth" in dress else 0.01)
     if dress == "no instance numbers":
         assert volume.origin.instance_numbers is None
 
@@ -168,6 +181,18 @@ def test_the_same_scan_in_every_byte_order(tmp_path: Path, syntax: pydicom.uid.U
         changed = {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
         pydicom.dcmwrite(path, data, force_encoding=True, **changed)
     assert_same_scan(readers.open_volume(tmp_path), SCAN)
+
+
+@pytest.mark.parametrize("slope", [1, 2])
+def test_values_beyond_int16_are_held_at_its_ends(tmp_path: Path, slope: int) -> None:
+    def change(data: Any) -> None:
+        stored = data.pixel_array.copy()
+        stored[0, :2] = -32768, 32767
+        data.PixelData, data.RescaleSlope = stored.tobytes(), slope
+
+    edit_all(dicom_folder(tmp_path), change)
+    found = readers.open_volume(tmp_path).array[:2, 0, 0].tolist()
+    assert found == [-32768, 31743 if slope == 1 else 32767]  # 32767 - 1024
 
 
 def test_other_files_hidden_ones_and_folders_do_not_matter(tmp_path: Path) -> None:
@@ -332,6 +357,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pixels cut": (cut(0.8), "a broken DICOM .* in slice-0003.dcm"),
     "header cut": (cut(0.4), "found an image without pixels in slice-0003.dcm"),
     "header cut early": (cut(0.05), "does not start as DICOM does in slice-0003.dcm"),
+    "deflated": (every(deflated), "a deflated data set in slice-0001.dcm"),
     "an unknown codec": (
         every(unknown_codec),
         "pixels compressed as JPEG-LS",
