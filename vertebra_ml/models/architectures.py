@@ -49,7 +49,7 @@ ARCHITECTURES: Final = {
     "kanavati": Architecture(
         build="vertebra_ml.models.kanavati:build",
         spacing_mm=1.0,
-        widths_mm=(384.0, 16.0),
+        widths_mm=(512.0, 16.0),
         activation="sigmoid",
         column="peak",
     ),
