@@ -1,34 +1,18 @@
 """Measure a trained model the way it is served: on raw scans of the test part, and on phantoms."""
 
-import json
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from pipelines.cases import cases_by_id
 from pipelines.drawn import DrawnAhead
-from pipelines.stage import (
-    MODELS,
-    PREPARED,
-    REPORTS,
-    VALIDATION,
-    read_table,
-    run,
-    seeds_of,
-    write_table,
-)
+from pipelines.quality import judge, write_numbers, write_plots
+from pipelines.stage import MODELS, PREPARED, REPORTS, read_table, run, seeds_of
 from vertebra_ml import metrics, models
-from vertebra_ml.batch import Evaluation, evaluate_all
+from vertebra_ml.batch import evaluate_all
 from vertebra_ml.config import Params
 from vertebra_ml.evaluation import Measures, in_words, write_evaluation
-from vertebra_ml.limits import METRIC_RULES, bind, check_row, gate
-from vertebra_ml.report import RELIABILITY_BINS
-
-QUALITY = ("cases", "n", "median_mm", "mean_mm", "p90_mm", "median_slices", "gross_rate",
-           "off_by_one_rate", "presence_right")  # fmt: skip
 
 
 def main(params: Params, kind: str) -> None:
@@ -52,37 +36,11 @@ def main(params: Params, kind: str) -> None:
         history=pd.read_csv(MODELS / kind / "history.csv"),
     )
     print(in_words(found, summary))
-    write_numbers(params, kind, found, summary)
-
-
-def write_numbers(params: Params, kind: str, found: Evaluation, summary: Mapping[str, Any]) -> None:
-    """Write what ``dvc metrics`` and ``dvc plots`` show and the verdict, then run the gate."""
-    folder = REPORTS / kind
-    entries = {"all": summary["overall"], **summary["levels"]}
-    rows = [
-        {"case": name, "failed": len(found.failures) if name == "all" else None}
-        | {number: entry[number] for number in QUALITY}
-        for name, entry in entries.items()
-    ]
-    quality = {row["case"]: {number: row[number] for number in QUALITY} for row in rows}
-    (folder / "quality.json").write_text(json.dumps(quality, indent=1) + "\n")
-    table = metrics.as_table(found.rows)
-    errors = table.dropna(subset="error_mm").sort_values("error_mm")
-    errors["share"] = errors.groupby("level").cumcount() / errors.groupby("level")[
-        "case"
-    ].transform("size")
-    write_table(
-        folder / "errors.csv", errors[["level", "share", "error_mm", "case"]].to_dict("records")
-    )
-    bins = metrics.reliability(table, RELIABILITY_BINS, right_mm=params.evaluate.gross_mm)
-    write_table(folder / "reliability.csv", bins.dropna().to_dict("records"))
-    rules = bind(METRIC_RULES, params.gate.model_dump())
-    failures = [f"{f.case}: {f.line}" for row in rows for f in check_row(row, rules)]
-    verdict = {"passed": not failures, "failures": failures}
-    (folder / "verdict.json").write_text(json.dumps(verdict, indent=1) + "\n")
     for line in found.failures:
         print(line)
-    gate({"Quality": (pd.DataFrame(rows), rules)}, name=f"metrics-{kind}", folder=VALIDATION)
+    write_numbers(folder, summary)
+    write_plots(folder, metrics.as_table(found.rows), section.gross_mm)
+    judge(folder, summary, found.failures, params.gate.model_dump())
 
 
 if __name__ == "__main__":

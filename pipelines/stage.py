@@ -55,8 +55,13 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     """Write rows as CSV, whole or not at all, and return them as read back."""
+    write_text(path, pd.DataFrame(list(rows)).to_csv(index=False))
+    return read_table(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    pd.DataFrame(list(rows)).to_csv(part, index=False, lineterminator="\n")
+    part.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
     part.replace(path)
-    return read_table(path)

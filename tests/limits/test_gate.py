@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ MIP = {
 }  # fmt: skip
 SPLIT = {"patient": "p", "part": "train", "parts_of_patient": 1}
 PART = {"patients": 3, "share_off": 0.0, "share": "0.5 for 0.5", "levels_missing": 0}
-METRIC = {"median_mm": 1.0, "gross_rate": 0.0, "presence_right": 1.0}
+METRIC = {"failed": 0, "median_mm": 1.0, "gross_rate": 0.0, "presence_right": 1.0}
 
 FAULTS: dict[str, tuple[tuple[Rule, ...], dict[str, Any], dict[str, Any], str]] = {
     "raw, thick slices": (RAW_RULES, RAW, {"spacing_largest_mm": 14.0, "spacing": "1 1 14"},
@@ -75,7 +76,7 @@ FAULTS: dict[str, tuple[tuple[Rule, ...], dict[str, Any], dict[str, Any], str]] 
     "split, shares": (PART_RULES, PART, {"share_off": 0.3, "share": "0.80 for 0.50"},
                       r"broken by bad \(0.80 for 0.50\)"),
     "metrics, median": (METRIC_RULES, METRIC, {"median_mm": 3.0}, r"Median error .* bad \(3\)"),
-    "metrics, nothing found": (METRIC_RULES, METRIC, {"median_mm": None}, r"found .* by bad"),
+    "metrics, nothing found": (METRIC_RULES, METRIC, {"median_mm": math.inf}, r"bad \(inf\)"),
     "metrics, gross": (METRIC_RULES, METRIC, {"gross_rate": 0.03}, r"gross .* bad \(0.03\)"),
     "metrics, presence": (METRIC_RULES, METRIC, {"presence_right": 0.9}, r"presence .* \(0.9\)"),
 }  # fmt: skip

@@ -202,7 +202,6 @@ PART_RULES: Final = (
 
 METRIC_RULES: Final = (
     Rule("failed", "range", "Every scan was answered", "see the stage's output", high=0),
-    Rule("median_mm", "present", "Something was found", "train longer"),
     Rule("median_mm", "range", "Median error (mm)", "do not publish", high="median_mm_max"),
     Rule("gross_rate", "range", "Share of gross errors", "do not publish", high="gross_rate_max"),
     Rule(
@@ -210,7 +209,9 @@ METRIC_RULES: Final = (
         low="presence_min",
     ),
 )  # fmt: skip
-"""Measured quality, a row a level and one overall. Settings: the section ``gate``."""
+"""Measured quality, a row a level and one overall; the median is infinite where nothing was found.
+
+Settings: the section ``gate``."""
 
 
 def row_count(low: int, high: int | None = None) -> Rule:
