@@ -61,7 +61,7 @@ def trunk(seed: int, ranges: Population = "training") -> Phantom:
     """Draw a whole trunk, skull base to thighs, axes along RAS, for training MIPs."""
     streams = _streams(seed, ranges)
     person = _person(streams, ranges, np.eye(3))
-    return _scan(person, trunk_field(person.guide, person.skin_mm, streams["field"]), streams)
+    return _scan(person, trunk_field(person.guide, person.outline, streams["field"]), streams)
 
 
 def draw(seed: int, ranges: Population = "training", *, voxels_max: int = VOXELS_MAX) -> Phantom:
@@ -69,7 +69,7 @@ def draw(seed: int, ranges: Population = "training", *, voxels_max: int = VOXELS
     streams = _streams(seed, ranges)
     tilt = draw_tilt(streams["field"])
     person = _person(streams, ranges, tilt)
-    chosen = draw_field(person.guide, person.skin_mm, tilt, streams["field"], voxels_max)
+    chosen = draw_field(person.guide, person.outline, tilt, streams["field"], voxels_max)
     return _scan(person, chosen, streams)
 
 
@@ -105,7 +105,6 @@ class _Person:
 
     guide: Guide
     outline: Outline
-    skin_mm: Array
     world: Body
     habits: Habits
 
@@ -121,7 +120,7 @@ def _person(streams: dict[str, np.random.Generator], ranges: Population, tilt: A
     guide = Guide(_turned(world, tilt))
     habits = HABITS[ranges]
     shape = outline(guide, streams["tissue"], habits)
-    return _Person(guide, shape, _bounds(guide, shape), world, habits)
+    return _Person(guide, shape, world, habits)
 
 
 def _turned(body: Body, tilt: Array) -> Body:
@@ -132,16 +131,6 @@ def _turned(body: Body, tilt: Array) -> Body:
         name: Frame(f.centre @ tilt, f.axes @ tilt, f.size) for name, f in body.frames.items()
     }
     return replace(body, bones=bones, landmarks=marks, frames=frames)
-
-
-def _bounds(guide: Guide, shape: Outline) -> Array:
-    """Return (2, 3) mm bounds of the trunk's skin; along z of all bones."""
-    bones = np.concatenate([bone.vertices for bone in guide.body.bones])
-    reach = shape.skin[:, [0, 24, 48, 72]] * [1, 1, -1, -1]
-    x, y = guide.centre_mm.T
-    low = [(x + reach[:, 2]).min(), (y + reach[:, 3]).min()]
-    high = [(x + reach[:, 0]).max(), (y + reach[:, 1]).max()]
-    return np.array([[*low, bones[:, 2].min()], [*high, bones[:, 2].max()]])
 
 
 def _scan(person: _Person, chosen: Field, streams: dict[str, np.random.Generator]) -> Phantom:
@@ -193,8 +182,9 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
     facts["foreign"] = " ".join(paint_foreign(canvas, guide, person.outline, rng, habits))
     if rng.random() < habits.table_rate:
         side = 1 if prone else -1
-        surface = person.skin_mm[1 if prone else 0, 1] + side * rng.uniform(-8, 25)
-        paint_table(canvas, surface, float(person.skin_mm[:, 0].mean()), side, rng)
+        skin = person.outline.bounds(guide, canvas.origin_mm[2], ends[2])
+        surface = float(skin[1 if prone else 0, 1]) + side * rng.uniform(-8, 25)
+        paint_table(canvas, surface, float(skin[:, 0].mean()), side, rng)
     return facts
 
 

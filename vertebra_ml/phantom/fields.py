@@ -7,6 +7,7 @@ import numpy as np
 
 from vertebra_ml.phantom.canvas import Array
 from vertebra_ml.phantom.guide import Guide
+from vertebra_ml.phantom.tissue import Outline
 
 ORIENTATIONS = tuple(
     "".join(flip[axis] for axis, flip in zip(order, flips, strict=True))
@@ -91,11 +92,12 @@ def _height(guide: Guide, place: str) -> float:
 
 
 def draw_field(
-    guide: Guide, skin_mm: Array, tilt: Array, rng: np.random.Generator, voxels_max: int
+    guide: Guide, shape: Outline, tilt: Array, rng: np.random.Generator, voxels_max: int
 ) -> Field:
-    """Draw a scan as it comes. ``skin_mm`` (2, 3) bounds the body in the scanner's frame."""
+    """Draw a scan as it comes. ``shape`` outlines the body in the scanner's frame."""
     name, low_z, high_z = part_of(guide, rng)
-    low, high = _in_plane(guide, skin_mm, (low_z + high_z) / 2, name == "lumbar spine", rng)
+    skin = shape.bounds(guide, low_z, high_z)
+    low, high = _in_plane(guide, skin, (low_z + high_z) / 2, name == "lumbar spine", rng)
     box = np.array([[*low, low_z], [*high, high_z]])
     spacing = _spacing(box[1] - box[0], rng, voxels_max)
     orientation = str(rng.choice(ORIENTATIONS)) if rng.random() < 0.6 else "LPS"
@@ -127,7 +129,7 @@ def _in_plane(
         half = np.array([rng.uniform(60, 120), rng.uniform(60, 120)])
         centre = np.array([x, y - 5]) + rng.uniform(-22, 22, 2)
         return centre - half, centre + half
-    centre = (skin[0, :2] + skin[1, :2]) / 2 + rng.uniform(-14, 14, 2)
+    centre = skin.mean(axis=0) + rng.uniform(-14, 14, 2)
     half = np.full(2, np.ptp(skin[:, 0]) / 2 + rng.uniform(5, 40))
     if kind < 0.3:  # a field smaller than the body
         half = half * rng.uniform(0.7, 0.95)
@@ -153,11 +155,12 @@ def _spacing(size_mm: Array, rng: np.random.Generator, voxels_max: int) -> Array
     return spacing
 
 
-def trunk_field(guide: Guide, skin_mm: Array, rng: np.random.Generator) -> Field:
+def trunk_field(guide: Guide, shape: Outline, rng: np.random.Generator) -> Field:
     """Draw the field of a training scan: skull base to thighs, fine enough for MIPs at 1 mm."""
     low_z, high_z = _height(guide, "thigh"), _height(guide, "C1") + 50
     margin = rng.uniform(5, 25)
-    low = np.array([*(skin_mm[0, :2] - margin), low_z])
-    high = np.array([*(skin_mm[1, :2] + margin), high_z])
+    skin = shape.bounds(guide, low_z, high_z)
+    low = np.array([*(skin[0] - margin), low_z])
+    high = np.array([*(skin[1] + margin), high_z])
     spacing = np.array([*np.full(2, rng.uniform(1.4, 1.8)), rng.uniform(1.8, 2.6)])
     return Field("trunk", low, high, spacing, "RAS", np.eye(3))

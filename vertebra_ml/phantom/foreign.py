@@ -28,9 +28,9 @@ def paint_table(
     along = np.clip(width - np.abs(x - middle_mm), -1, 1) / 2 + 0.5
     layers = [
         (0.0, mattress, rng.uniform(-990, -850)),
-        (mattress, mattress + rng.uniform(1, 4), rng.uniform(-500, 250)),
+        (mattress, mattress + rng.uniform(1, 4), rng.uniform(-500, 650)),
         (mattress + 4, mattress + 40, rng.uniform(-990, -900)),
-        (mattress + 40, mattress + 40 + rng.uniform(1, 4), rng.uniform(-600, 300)),
+        (mattress + 40, mattress + 40 + rng.uniform(1, 4), rng.uniform(-600, 650)),
     ]
     edge = float(canvas.spacing_mm[1])
     rows = np.flatnonzero((depth.max(axis=(0, 2)) > -2) & (depth.min(axis=(0, 2)) < 90))

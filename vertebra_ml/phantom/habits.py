@@ -42,7 +42,7 @@ class Habits:
     # Contrast agent.
     contrast_rate: float = 0.65
     blood_hu: Pair = (130.0, 450.0)
-    inflow_rate: float = 0.25
+    inflow_rate: float = 0.15
     """Undiluted agent in one arm vein."""
     oral_rate: float = 0.3
     oral_hu: Pair = (120.0, 480.0)

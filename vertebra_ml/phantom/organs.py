@@ -30,7 +30,7 @@ def draw_agent(rng: np.random.Generator, habits: Habits) -> Agent:
     """Draw the contrast of a scan: none, arterial, portal venous or late."""
     bowel = rng.uniform(*habits.oral_hu) if rng.random() < habits.oral_rate else 0.0
     urine = rng.uniform(300, 1800) if rng.random() < habits.excretion_rate else 8.0
-    inflow = rng.uniform(800, 2600) if rng.random() < habits.inflow_rate else 0.0
+    inflow = rng.uniform(500, 2200) if rng.random() < habits.inflow_rate else 0.0
     if rng.random() >= habits.contrast_rate:
         blood = rng.uniform(34, 50)
         return Agent(blood, blood, rng.uniform(20, 66), 48, 33, 33, 6, bowel, 0)

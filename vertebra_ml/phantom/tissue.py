@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from vertebra_ml.phantom.canvas import Array, Canvas, ellipsoid, enlarge, tube
-from vertebra_ml.phantom.guide import ANGLES, Guide, ramp
+from vertebra_ml.phantom.guide import ANGLES, UNIT, Guide, ramp
 from vertebra_ml.phantom.habits import Habits
 
 SKIN_HU, SKIN_MM = 10.0, 2.0
@@ -22,6 +22,14 @@ class Outline:
     muscle: Array
     cavity: Array
     cage: Array
+
+    def bounds(self, guide: Guide, low_z: float, high_z: float) -> Array:
+        """Return (2, 2): least and largest x and y (mm) of the skin between two heights."""
+        nodes = np.flatnonzero((guide.nodes_mm >= low_z) & (guide.nodes_mm <= high_z))
+        if not len(nodes):
+            nodes = np.array([np.abs(guide.nodes_mm - low_z).argmin()])
+        rim = guide.centre_mm[nodes, None] + self.skin[nodes, :, None] * UNIT
+        return np.stack([rim.min(axis=(0, 1)), rim.max(axis=(0, 1))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +123,11 @@ def _belly(guide: Guide, rng: np.random.Generator, habits: Habits) -> Array:
     above = np.quantile(np.abs(ribs[ribs[:, 2] < top, 0] - guide.level("T12")[0]), 0.98)
     below = np.ptp(pelvis[:, 0]) / 2 * 0.98
     wide = np.interp(heights, [low, (low + top) / 2, top], [below, 0, above])
-    waist = (above + below) / 2 * rng.uniform(*habits.waist)
+    belly = rng.uniform(*habits.belly_mm)
+    spread = np.mean(habits.belly_mm)
+    waist = (above + below) / 2 * (rng.uniform(*habits.waist) + 0.18 * (belly / spread - 1))
     wide = np.maximum(wide, waist * np.interp(heights, [low, low + 60, top], [0.9, 1, 0.9]))
-    deep = rng.uniform(*habits.belly_mm) * np.interp(
-        heights, [low, low + 90, top - 60, top + 30], [0.75, 1.0, 1.0, 0.85]
-    )
+    deep = belly * np.interp(heights, [low, low + 90, top - 60, top + 30], [0.75, 1.0, 1.0, 0.85])
     x, y = guide.spine(heights)
     turns = np.linspace(-0.9, np.pi + 0.9, 26)
     rows = [
@@ -220,13 +228,13 @@ def _below(scene: Scene) -> Array:
 def _breasts(scene: Scene) -> None:
     rng, guide = scene.rng, scene.guide
     size = rng.uniform(*scene.habits.breast_mm)
-    height = guide.level("T7")[2] + rng.uniform(-20, 20)
+    height = guide.level("T8")[2] + rng.uniform(-20, 15)
     x, _ = guide.spine(height)
     ribs = guide.cloud("rib", "sternum", "cartilage")
     front = ribs[np.abs(ribs[:, 2] - height) < 40, 1].max(initial=guide.level("T7")[1] + 90)
     for side in (-1, 1):
         centre = np.array([x + side * rng.uniform(75, 95), front - 5 + 0.2 * size, height])
-        radii = np.array([62 + 0.5 * size, 18 + size, 62 + 0.4 * size])
+        radii = np.array([60 + 0.4 * size, 18 + size, 46 + 0.3 * size])
         ellipsoid(scene.canvas, centre, radii, hu=SKIN_HU)
         ellipsoid(scene.canvas, centre, radii - SKIN_MM, hu=FAT_HU)
         ellipsoid(scene.canvas, centre + [0, 0.3 * size, 0], radii * 0.45, hu=15.0,
