@@ -94,6 +94,19 @@ def test_columns_run_down_with_room_for_discs(ranges: Ranges) -> None:
         assert (gaps - (heights[1:] + heights[:-1]) / 2 > 0)[1:].all()
 
 
+@pytest.mark.parametrize("ranges", RANGES.values(), ids=RANGES)
+def test_gaps_stay_within_what_the_data_gate_allows(ranges: Ranges) -> None:
+    far = 0.0
+    for seed in range(300):
+        column = draw_column(np.random.default_rng(seed), ranges)
+        for pair in pairwise(column.levels):
+            if pair in GAP_MM:
+                upper, lower = (column.frames[level].centre for level in pair)
+                mean, sd = GAP_MM[pair]
+                far = max(far, abs(float(np.linalg.norm(lower - upper)) - mean) / sd)
+    assert far < 6.0  # limits.gap_sigmas of params.yaml
+
+
 def test_scoliosis_bends_as_far_as_said() -> None:
     bent = replace(TRUE_SPREAD, scoliosis_rate=1.0, cobb_deg=(30.0, 30.0))
     straight = replace(TRUE_SPREAD, scoliosis_rate=0.0)

@@ -18,7 +18,7 @@ from vertebra_ml.phantom.wear import Wear, draw_wear, sunken, worn
 
 
 def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
-    """Draw one person's skeleton, lying on the back, RAS mm; the origin is L1's body centre.
+    """Draw one person's skeleton, lying on the back, RAS mm; the origin is L1's body.
 
     The same state of ``rng`` and the same ranges give the same body.
     """

@@ -33,7 +33,8 @@ Width and depth: mean of both endplates, Panjabi et al. 1991 and 1992 (Spine 16:
 
 USUAL_LENGTH_MM: Final = 565.0
 """Along the body centres from C1 to L5: the sum of the fitted means."""
-LIMIT_SIGMAS: Final = 2.8
+LIMIT_SIGMAS: Final = 3.0
+"""No step lies further from its mean: what lies beyond in real data is rarely a real spine."""
 TEMPLATE: Final = {"T13": "T12", "L6": "L5"}
 """Which bone of the atlas a variant is shaped after."""
 SIDEWAYS: Final = 0.6
@@ -93,13 +94,13 @@ def _sample(rng: np.random.Generator, model: dict[str, Any], spread: Array) -> A
     own = np.sqrt(1 - (loadings**2).sum(axis=1))
     score = loadings @ rng.standard_normal(loadings.shape[1])
     score = score + own * rng.standard_normal(len(own))
-    score = np.clip(score * spread, -LIMIT_SIGMAS * spread, LIMIT_SIGMAS * spread)
+    score = np.clip(score * spread, -LIMIT_SIGMAS, LIMIT_SIGMAS)
     drawn: Array = np.asarray(model["mean"]) + np.asarray(model["sd"]) * score
     return drawn
 
 
 def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
-    """Draw a column with its bodies' frames; the top of L1's body lies near the origin."""
+    """Draw a column with its bodies' frames; L1's body centre is the origin."""
     levels, steps = draw_levels(rng, ranges), draw_steps(rng, ranges)
     size = rng.uniform(*ranges.size)
     pairs = list(pairwise(levels))
@@ -108,7 +109,7 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
         path.append(path[-1] + size * steps[GAP_AS.get(pair, "-".join(pair))])
     centres = np.array(path) - path[levels.index("L1")]
     bend, cobb = _scoliosis(rng, ranges, centres[:, 2])
-    centres[:, 0] += bend
+    centres = _bent(centres, bend, levels.index("L1"))
     frames = _frames(rng, ranges, levels, centres)
     twist = -SCOLIOTIC_TWIST * cobb * bend / max(np.abs(bend).max(), 1.0)
     frames = {
@@ -124,6 +125,18 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
         "t12_absent": "T12" not in levels,
     }
     return Column(levels, frames, facts)
+
+
+def _bent(centres: Array, bend: Array, fixed: int) -> Array:
+    """Return (n, 3) centres moved sideways by ``bend``, each step as long as before."""
+    steps = np.diff(centres, axis=0)
+    length = np.linalg.norm(steps, axis=1)
+    steps[:, 0] += np.diff(bend)
+    left = length**2 - steps[:, 0] ** 2 - steps[:, 1] ** 2
+    steps[:, 2] = -np.sqrt(np.maximum(left, 0.25 * length**2))
+    path = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    moved: Array = path - path[fixed]
+    return moved
 
 
 def _scoliosis(rng: np.random.Generator, ranges: Ranges, z: Array) -> tuple[Array, float]:
