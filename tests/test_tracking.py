@@ -30,14 +30,14 @@ SETTINGS: dict[str, Any] = {
 }
 HISTORY = "epoch,loss,validation_mm\n1,0.9,12.5\n2,0.5,4.25\n3,0.4,\n"
 METRICS = {
-    "overall": {"median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "std_mm": None},
+    "overall": {"median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "p90_mm": None},
     "levels": {"L3": {"median_mm": 1.5, "median_mm_low": 1.1}},
-    "groups": {"verse": {"median_mm": 2.5}},
+    "groups": {"verse": {"median_mm": 2.5, "missed": 3}},
     "settings": {"bootstrap": 1000},
 }
 COLUMNS = {
     "median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "L3.median_mm": 1.5,
-    "verse/median_mm": 2.5,
+    "group.verse.median_mm": 2.5,
 }  # fmt: skip
 
 # The served code is packed, not run, in these tests: tests/serving runs it.
@@ -91,7 +91,7 @@ class Place:
     ) -> tracking.Published:
         code = self.root / "served.py"
         code.write_text(CODE)
-        reports = self.reports(verdict or {"passed": True, "broken": []}, **changed)
+        reports = self.reports(verdict or {"passed": True, "failures": []}, **changed)
         return tracking.publish(
             self.model(weights), reports, uri=self.uri, experiment=EXPERIMENT, registered=NAME,
             code=code,
@@ -159,7 +159,7 @@ def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
         run.log_model_folder(place.model())
     (done,) = place.runs()
     assert done.info.status == "FINISHED"
-    assert done.info.run_name.startswith("slice_spotter compact bce 20")
+    assert done.info.run_name.startswith("compact bce ")
     assert done.data.params["loss"] == "bce"
     assert done.data.params["projection.spacing_mm"] == "1.0"
     assert done.data.metrics["overall.median_mm"] == 1.25
@@ -306,7 +306,7 @@ def test_two_publish_at_once(place: Place) -> None:
 
 
 def test_a_failed_gate_keeps_the_run_and_registers_nothing(place: Place) -> None:
-    verdict = {"passed": False, "broken": ["gross_rate <= 0.02", "median_mm <= 2.5"]}
+    verdict = {"passed": False, "failures": ["gross_rate <= 0.02", "median_mm <= 2.5"]}
     with pytest.raises(GateError, match=r"missed: gross_rate <= 0.02; median_mm <= 2.5"):
         place.publish(verdict=verdict)
     (run,) = place.runs()
@@ -328,7 +328,7 @@ def test_without_a_verdict_nothing_is_registered(place: Place) -> None:
 def test_a_later_failure_withdraws_the_gate(place: Place) -> None:
     place.publish()
     with pytest.raises(GateError):
-        place.publish(verdict={"passed": False, "broken": ["median_mm"]})
+        place.publish(verdict={"passed": False, "failures": ["median_mm"]})
     with pytest.raises(GateError, match="gate=failed"):
         tracking.promote(NAME, version="1", reason="try", uri=place.uri)
 

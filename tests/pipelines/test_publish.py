@@ -29,7 +29,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     (model / "model.weights.h5").write_bytes(b"weights")
     (model / "history.csv").write_text(HISTORY)
     (reports / "metrics.json").write_text(json.dumps(METRICS))
-    (reports / "verdict.json").write_text(json.dumps({"passed": True, "broken": []}))
+    (reports / "verdict.json").write_text(json.dumps({"passed": True, "failures": []}))
     return load(Path("params.yaml"))
 
 
@@ -55,7 +55,7 @@ def test_the_receipt_names_weights_only(params: Params) -> None:
 
 
 def test_a_failed_gate_leaves_no_receipt(params: Params) -> None:
-    verdict = {"passed": False, "broken": ["Share of gross errors"]}
+    verdict = {"passed": False, "failures": ["Share of gross errors"]}
     Path(f"reports/{KIND}/verdict.json").write_text(json.dumps(verdict))
     with pytest.raises(GateError, match="Share of gross errors"):
         main(params, KIND)

@@ -32,6 +32,10 @@ from vertebra_ml.tracking.registry import ARTIFACT, versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
 
+DECISIVE = (
+    "median_mm", "mean_mm", "p90_mm", "median_slices", "gross_rate", "off_by_one_rate",
+    "presence_right",
+)  # fmt: skip
 METRICS, VERDICTS, HISTORY = "metrics.json", "*verdict.json", "history.csv"
 
 
@@ -54,7 +58,7 @@ def publish(
     ----------
     folder : model folder: ``model.json``, weights, ``history.csv``.
     reports : folder of ``metrics.json``, the quality gate's ``*verdict.json`` (keys ``passed``,
-        ``broken``), report and pictures.
+        ``failures``), report and pictures.
     registered : name of the registered model.
     code : the models-from-code file, ``serving/pyfunc_model.py``.
 
@@ -242,22 +246,24 @@ def _broken(reports: Path) -> list[str]:
         str(rule)
         for verdict in verdicts
         if verdict.get("passed") is not True
-        for rule in verdict.get("broken") or ["the gate did not pass"]
+        for rule in verdict.get("failures") or ["the gate did not pass"]
     ]
 
 
 def decisive(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of ``metrics.json`` by the names that columns and charts get.
+    """Return the few numbers of ``metrics.json`` that become columns and charts, by their names.
 
-    ``median_mm`` is overall, ``L3.median_mm`` a level's, ``verse/median_mm`` a group's: a slash
-    makes a section of its own in MLflow's pages. Intervals are kept for the overall numbers only.
+    ``median_mm`` is overall, with the bounds of its interval; ``L3.median_mm`` a level's,
+    ``group.verse.median_mm`` a group's. All the others stay in the file, kept with the run.
     """
-    named = dict(metrics.get("overall", {}))
-    for prefix, entries in (("{}.", metrics.get("levels", {})), ("{}/", metrics.get("groups", {}))):
-        named |= {
-            prefix.format(entry) + name: value
-            for entry, numbers in entries.items()
-            for name, value in numbers.items()
-            if not name.endswith(("_low", "_high"))
-        }
-    return named
+    parts = {"": metrics.get("overall", {})}
+    parts |= {f"{level}.": part for level, part in metrics.get("levels", {}).items()}
+    parts |= {f"group.{group}.": part for group, part in metrics.get("groups", {}).items()}
+    named = {
+        f"{prefix}{name}": part[name]
+        for prefix, part in parts.items()
+        for name in DECISIVE
+        if name in part
+    }
+    bounds = (f"{name}{end}" for name in DECISIVE for end in ("_low", "_high"))
+    return named | {name: parts[""][name] for name in bounds if name in parts[""]}

@@ -97,10 +97,10 @@ def start_training_run(
 
 
 def run_name(values: Mapping[str, Any]) -> str:
-    """Return a name that tells runs apart in a table: kind, architecture, loss, time (UTC)."""
+    """Return a name that tells runs apart in its first words: what, then when (UTC)."""
     facts = flat(values)
-    words = [str(facts[key]) for key in ("kind", "architecture", "loss") if facts.get(key)]
-    return " ".join([*words, datetime.now(UTC).strftime("%Y-%m-%d %H:%M")])
+    words = [str(facts[key]) for key in ("architecture", "loss") if facts.get(key)]
+    return " ".join([*(words or [str(facts["kind"])]), datetime.now(UTC).strftime("%m-%d %H:%M")])
 
 
 def log_params(client: MlflowClient, run_id: str, values: Mapping[str, Any]) -> None:
