@@ -193,4 +193,5 @@ def _interpolated(array: Array, axis: int, low: Array, part: Array) -> Array:
     upper -= lower
     upper *= weight
     upper += lower
-    return upper
+    result: Array = upper
+    return result

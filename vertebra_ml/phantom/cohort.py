@@ -1,4 +1,4 @@
-"""Whole phantoms: a body drawn, painted and scanned, with its truth. Each depends on its seed only."""
+"""Whole phantoms: a body drawn, painted and scanned, with its truth. Each depends on its seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ def trunk(seed: int, ranges: Population = "training") -> Phantom:
 
 
 def draw(seed: int, ranges: Population = "training", *, voxels_max: int = VOXELS_MAX) -> Phantom:
-    """Draw a scan as it comes: any part, field, spacing (0.5 to 5 mm), orientation; may be tilted."""
+    """Draw a scan as it comes: any part, field, orientation, spacing (0.5 to 5 mm), tilt."""
     streams = _streams(seed, ranges)
     tilt = draw_tilt(streams["field"])
     person = _person(streams, ranges, tilt)

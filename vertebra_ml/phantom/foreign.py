@@ -1,4 +1,4 @@
-"""What is in or on a patient and is not the patient: table, cables, metal, cement, calcification."""
+"""What is in or on a patient and is not the patient: table, cables, metal, plaque."""
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def _aorta(guide: Guide, rng: np.random.Generator) -> Array:
         ["T6", "T9", "T11", "L1", "L2", "L3", "L4"], p=[0.08, 0.08, 0.1, 0.14, 0.2, 0.2, 0.2]
     )
     front = {"T6": 12.0, "T9": 22.0, "T11": 30.0}.get(str(name), 36.0)
-    place: Array = guide.level(str(name)) + [-8.0 if front > 30 else -17.0, front, 0]
+    place: Array = guide.level(str(name)) + np.array([-8.0 if front > 30 else -17.0, front, 0])
     return place
 
 
@@ -86,7 +86,7 @@ def _plaques(canvas: Canvas, guide: Guide, rng: np.random.Generator) -> None:
 
 def _clips(canvas: Canvas, guide: Guide, rng: np.random.Generator) -> None:
     centre = guide.level(str(rng.choice(["T8", "T11", "L1", "L3", "L5"])))
-    centre = centre + [rng.uniform(-80, 80), rng.uniform(10, 100), rng.uniform(-20, 20)]
+    centre = centre + np.array([rng.uniform(-80, 80), rng.uniform(10, 100), rng.uniform(-20, 20)])
     for _ in range(rng.integers(1, 9)):
         start = centre + rng.normal(0, 14, 3)
         tube(canvas, np.array([start, start + rng.normal(0, 4, 3)]), 0.9, hu=METAL_HU)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d
 
 from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.phantom.bones import Body
@@ -83,7 +83,10 @@ class Guide:
         return np.hypot(dx, dy), place
 
     def spread(self, radius: Array, z_mm: Array) -> Array:
-        """Return a flat float32 table, from -x round to -x at each height, of ``radius[node, direction]`` at heights."""
+        """Return ``radius[node, direction]`` at heights as a flat float32 table.
+
+        At each height it runs from -x round to -x in ``FINE`` + 1 steps.
+        """
         node = np.clip((z_mm.ravel() - self.nodes_mm[0]) / NODE_MM, 0, len(self.nodes_mm) - 1.001)
         low, part = node.astype(int), (node % 1)[:, None]
         rows = radius[low] * (1 - part) + radius[low + 1] * part
@@ -91,10 +94,11 @@ class Guide:
         left, share = turns.astype(int) % DIRECTIONS, turns % 1
         right = (left + 1) % DIRECTIONS
         table = rows[:, left] * (1 - share) + rows[:, right] * share
-        return table.astype(np.float32).ravel()
+        result: Array = table.astype(np.float32).ravel()
+        return result
 
     def hull(self, points: Array) -> Array:
-        """Return the radius (nodes, directions) of the convex outline of points (n, 3) at each node.
+        """Return the radius (nodes, directions) of the convex outline of points (n, 3).
 
         Nodes without points take their neighbours' outline.
         """
@@ -106,7 +110,8 @@ class Guide:
         support = _filled(support, self.nodes_mm)
         cosine = np.cos(ANGLES[:, None] - ANGLES[None, :])
         reach = np.where(cosine > 0.05, support[:, None, :] / np.maximum(cosine, 0.05), np.inf)
-        return np.maximum(reach.min(axis=2), 5.0)
+        result: Array = np.maximum(reach.min(axis=2), 5.0)
+        return result
 
     @cached_property
     def cage(self) -> Array:
@@ -119,15 +124,20 @@ class Guide:
         inner = np.full((len(self.nodes_mm), DIRECTIONS), np.inf)
         np.minimum.at(inner, place, np.hypot(away[:, 0], away[:, 1]))
         known = np.isfinite(inner)
-        smooth = ((2.0, 2.5), ("nearest", "wrap"))
-        weight = gaussian_filter(known.astype(float), smooth[0], mode=smooth[1])
-        total = gaussian_filter(np.where(known, inner, 0), smooth[0], mode=smooth[1])
-        return _filled(np.where(weight > 0.01, total / np.maximum(weight, 1e-9), np.nan),
-                       self.nodes_mm)  # fmt: skip
+        weight = smoothed(known.astype(float), 2.0, 2.5)
+        mean = smoothed(np.where(known, inner, 0), 2.0, 2.5) / np.maximum(weight, 1e-9)
+        return _filled(np.where(weight > 0.01, mean, np.nan), self.nodes_mm)
+
+
+def smoothed(radius: Array, nodes: float, directions: float) -> Array:
+    """Smooth a table (nodes, directions) by Gaussians of these widths; directions go round."""
+    along: Array = gaussian_filter1d(radius, nodes, axis=0, mode="nearest")
+    around: Array = gaussian_filter1d(along, directions, axis=1, mode="wrap")
+    return around
 
 
 def ramp(guide: Guide, values: dict[str, float]) -> Array:
-    """Interpolate a quantity given at levels (``LEVELS`` names, or ``pelvis``, ``thigh``) to nodes."""
+    """Interpolate to nodes what is given at levels (of ``LEVELS``, or ``pelvis``, ``thigh``)."""
     pelvis = guide.cloud("pelvis")
     heights = {"pelvis": float(pelvis[:, 2].mean()), "thigh": float(pelvis[:, 2].min()) - 60}
     knots = sorted(

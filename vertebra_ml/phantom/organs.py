@@ -62,7 +62,8 @@ def paint_organs(scene: Scene, agent: Agent) -> None:
 
 def _at(scene: Scene, level: str, right: float, front: float, up: float = 0.0) -> Array:
     """Return a point (3,) mm beside the body centre of a level."""
-    return scene.guide.level(level) + np.array([right, front, up])
+    result: Array = scene.guide.level(level) + np.array([right, front, up])
+    return result
 
 
 def _liver_and_spleen(scene: Scene, agent: Agent) -> None:
@@ -86,8 +87,8 @@ def _liver(scene: Scene, centre: Array, radii: Array, agent: Agent) -> None:
         return
     canvas = part.canvas
     x, y, z = canvas.axes_mm
-    steps = [((a - c) / r) ** 2 for a, c, r in
-             zip((x, y, z), centre.astype(np.float32), radii.astype(np.float32), strict=True)]  # fmt: skip
+    middle, half = centre.astype(np.float32), radii.astype(np.float32)
+    steps = [((a - c) / r) ** 2 for a, c, r in zip((x, y, z), middle, half, strict=True)]
     depth = (1 - np.sqrt(sum(steps)) + 0.06 * part.wobble) * np.float32(radii.min())
     spine_y = scene.guide.spine(z)[1]
     depth = np.minimum(depth, np.minimum(part.depth_cage - 3, part.dome_mm - 5 - z))
@@ -112,7 +113,9 @@ def _kidneys(scene: Scene, agent: Agent) -> None:
             ellipsoid(canvas, inner, size * np.array([14.0, 15, 11]), hu=agent.medulla)
         hilum = centre - [side * 14, 0, 0]
         ellipsoid(canvas, hilum, size * np.array([13.0, 9, 17]), hu=-60.0)
-        ellipsoid(canvas, hilum + [side * 2, 0, 0], np.array([8.0, 7, 14]), hu=agent.urine)
+        ellipsoid(
+            canvas, hilum + np.array([side * 2, 0, 0]), np.array([8.0, 7, 14]), hu=agent.urine
+        )
         if agent.urine > 100:
             end = _at(scene, "L5", side * 32, 22, -20)
             tube(canvas, np.array([hilum, (hilum + end) / 2 + [0, 8, 0], end]), 2.2,
@@ -120,7 +123,7 @@ def _kidneys(scene: Scene, agent: Agent) -> None:
 
 
 def _bowel(scene: Scene, agent: Agent) -> None:
-    rng, canvas = scene.rng, scene.canvas
+    rng = scene.rng
     gas = rng.uniform(*scene.habits.gas_rate)
     low, high = _at(scene, "L5", 0, 0, -40)[2], _at(scene, "L1", 0, 0, 10)[2]
     for _ in range(60):  # loops of small bowel
@@ -130,8 +133,9 @@ def _bowel(scene: Scene, agent: Agent) -> None:
         if _depth_at(scene, centre) > 14:
             _loop(scene, centre, rng.uniform(9, 17), rng.random() < 0.4 * gas, agent)
     for side in (1, -1):  # the colon on both sides
-        line = [_at(scene, name, side * rng.uniform(88, 112), rng.uniform(18, 45), rng.uniform(-9, 9))
-                for name in ("L5", "L3", "L1")]  # fmt: skip
+        spots = [(side * rng.uniform(88, 112), *rng.uniform([18, -9], [45, 9])) for _ in range(3)]
+        levels = ("L5", "L3", "L1")
+        line = [_at(scene, name, *spot) for name, spot in zip(levels, spots, strict=True)]
         _colon(scene, np.array(line), gas, agent)
     across = rng.uniform(60, 110)
     level = rng.choice(["L1", "L2", "L3"])
@@ -158,7 +162,10 @@ def _loop(scene: Scene, centre: Array, radius: float, gassy: bool, agent: Agent)
     ellipsoid(canvas, centre, radii - 2.5, hu=content, wobble=scene.wobble, bend=0.12)
     if gassy:  # gas rises to the front of a patient on the back
         ellipsoid(
-            canvas, centre + [0, 0.45 * radii[1], 0], (radii - 3) * [0.8, 0.5, 0.8], hu=GAS_HU
+            canvas,
+            centre + np.array([0, 0.45 * radii[1], 0]),
+            (radii - 3) * [0.8, 0.5, 0.8],
+            hu=GAS_HU,
         )
 
 
@@ -172,7 +179,7 @@ def _colon(scene: Scene, line: Array, gas: float, agent: Agent) -> None:
         low = int(place)
         point = line[low] + (place - low) * (line[min(low + 1, len(line) - 1)] - line[low])
         if rng.random() < gas:
-            ellipsoid(canvas, point + [0, 4, 0], rng.uniform(0.35, 0.85, 3) * radius, hu=GAS_HU,
+            ellipsoid(canvas, point + np.array([0, 4, 0]), rng.uniform(0.35, 0.85, 3) * radius, hu=GAS_HU,
                       wobble=scene.wobble, bend=0.2)  # fmt: skip
         else:
             ellipsoid(canvas, point, rng.uniform(0.3, 0.6, 3) * radius, hu=rng.uniform(-60, 90),
@@ -188,7 +195,7 @@ def _pelvis(scene: Scene, agent: Agent) -> None:
     ellipsoid(canvas, bladder, size * np.array([42.0, 34, 30]), hu=45.0)
     ellipsoid(canvas, bladder, size * np.array([39.0, 31, 27]), hu=min(agent.urine, 900.0))
     behind = bladder - [0, 45, -5]
-    ellipsoid(canvas, behind + [0, 12, 0], np.array([28.0, 18, 26]), hu=55.0,
+    ellipsoid(canvas, behind + np.array([0, 12, 0]), np.array([28.0, 18, 26]), hu=55.0,
               wobble=scene.wobble, bend=0.1)  # fmt: skip
     sacrum = scene.guide.cloud("sacrum")
     rectum = np.array([x, sacrum[:, 1].mean() + 32, z])
@@ -233,7 +240,7 @@ def _great_vessels(scene: Scene, agent: Agent) -> None:
     tube(canvas, down, wide * np.array([12.5, 12, 11.5, 10.5, 9, 8]), hu=agent.arteries)
     ends = [_at(scene, "L5", side * 34, 36, -25) for side in (-1, 1)]
     for end in ends:
-        groin = end + [np.sign(end[0] - down[-1, 0]) * 35, 15, -70]
+        groin = end + np.array([np.sign(end[0] - down[-1, 0]) * 35, 15, -70])
         tube(canvas, np.array([down[-1], end, groin]), 5.5 * wide, hu=agent.arteries)
         tube(canvas, np.array([_at(scene, "L5", 8, 34), end - [0, 10, 0], groin - [0, 10, 0]]), 6.5,
              hu=agent.veins)  # fmt: skip
@@ -253,11 +260,11 @@ def _upper_vessels(scene: Scene, agent: Agent, aorta: Array) -> None:
     tube(canvas, arm, 6.0, hu=vein)
     lung = _at(scene, "T6", -6, 52)
     for turn in (-1, 1):
-        tube(canvas, np.array([lung, lung + [turn * 45, -14, -4]]), 9.5, hu=agent.veins)
+        tube(canvas, np.array([lung, lung + np.array([turn * 45, -14, -4])]), 9.5, hu=agent.veins)
         neck = np.array([_at(scene, "T4", turn * 8, 58), _at(scene, "T1", turn * 22, 40),
                          _at(scene, "C4", turn * 26, 22)])  # fmt: skip
         tube(canvas, neck, 4.0, hu=agent.arteries)
-        tube(canvas, neck + [turn * 9, 2, 0], 5.0, hu=agent.veins)
+        tube(canvas, neck + np.array([turn * 9, 2, 0]), 5.0, hu=agent.veins)
         tube(
             canvas,
             np.array(
@@ -274,4 +281,9 @@ def _upper_vessels(scene: Scene, agent: Agent, aorta: Array) -> None:
         start = aorta[3] + (aorta[4] - aorta[3]) * 0.4
         tube(canvas, np.array([start, _at(scene, level, right, 10)]), 3.0, hu=agent.arteries)
     gut = aorta[3] + (aorta[4] - aorta[3]) * 0.2
-    tube(canvas, np.array([gut, gut + [0, 25, -20], gut + [8, 38, -110]]), 3.5, hu=agent.arteries)
+    tube(
+        canvas,
+        np.array([gut, gut + np.array([0, 25, -20]), gut + np.array([8, 38, -110])]),
+        3.5,
+        hu=agent.arteries,
+    )

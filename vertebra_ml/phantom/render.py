@@ -56,7 +56,8 @@ class Texture:
     def thickness_of(self, points_mm: Array) -> Array:
         """Return the factor on the cortex at points (n, 3) mm."""
         cell = np.floor(points_mm / PATCH_MM).astype(int) % len(self.patches)
-        return np.clip(1 + self.patches[tuple(cell.T)], 0.2, 2.2)
+        result: Array = np.clip(1 + self.patches[tuple(cell.T)], 0.2, 2.2)
+        return result
 
 
 def paint_mesh(
@@ -123,7 +124,8 @@ def _crossings(corners: Array, nx: int, ny: int) -> tuple[Array, Array]:
 
 
 def _cross(p: Array, q: Array) -> Array:
-    return p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
+    result: Array = p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
+    return result
 
 
 def _between(row: Array, height: Array, sign: Array, shape: tuple[int, int]) -> Array:
@@ -178,7 +180,7 @@ def _outwardness(vertices: Array, faces: Array) -> float:
 
 
 def _scattered(area: Array, step: float) -> tuple[Array, Array]:
-    """Spread points evenly: return the triangle of each (n,) and (n, 4) barycentric and depth parts.
+    """Spread points: return the triangle of each (n,) and (n, 4) barycentric and depth parts.
 
     An additive recurrence (R3, the powers of the root of x^4 = x + 1) fills every triangle and its
     depth more evenly than chance does.

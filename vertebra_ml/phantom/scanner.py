@@ -1,4 +1,4 @@
-"""From a body in HU to what a scanner stores: point spread, kernel, slices, noise, circle, range."""
+"""From a body in HU to what a scanner stores: point spread, kernel, slices, noise, range."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -156,7 +156,8 @@ def _noise_block(spacing_mm: Array, grain_mm: float, rng: np.random.Generator) -
     for axis, share in ((0, 1.15), (1, 1.0), (2, 0.5)):
         variance = min(float((grain_mm * share / spacing_mm[axis]) ** 2), 4.0)
         block = _around(block, axis, variance)
-    return block / block.std()
+    result: Array = block / block.std()
+    return result
 
 
 def _around(block: Array, axis: int, variance_vox: float) -> Array:

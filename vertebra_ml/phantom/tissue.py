@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from vertebra_ml.phantom.canvas import Array, Canvas, ellipsoid, enlarge, tube
-from vertebra_ml.phantom.guide import ANGLES, UNIT, Guide, ramp
+from vertebra_ml.phantom.guide import ANGLES, UNIT, Guide, ramp, smoothed
 from vertebra_ml.phantom.habits import Habits
 
 SKIN_HU, SKIN_MM = 10.0, 2.0
@@ -92,9 +91,8 @@ def outline(guide: Guide, rng: np.random.Generator, habits: Habits) -> Outline:
     fat = rng.uniform(*habits.fat_mm) * rng.uniform(0.6, 1.0)
     share = ramp(guide, _FAT_SHARE)[:, None] * (1 + rng.uniform(-0.3, 0.5) * np.sin(ANGLES))
     share = share * (1 + rng.uniform(-0.2, 0.3) * np.cos(2 * ANGLES))
-    smooth = ((1.6, 1.5), ("nearest", "wrap"))
-    muscle = gaussian_filter(muscle, smooth[0], mode=smooth[1])
-    skin = muscle + gaussian_filter(fat * share, smooth[0], mode=smooth[1]) + SKIN_MM
+    muscle = smoothed(muscle, 1.6, 1.5)
+    skin = muscle + smoothed(fat * share, 1.6, 1.5) + SKIN_MM
     cavity = muscle - rng.uniform(9, 18)
     return Outline(skin, muscle, cavity, guide.cage - 3.0)
 
@@ -130,11 +128,14 @@ def _belly(guide: Guide, rng: np.random.Generator, habits: Habits) -> Array:
     deep = belly * np.interp(heights, [low, low + 90, top - 60, top + 30], [0.75, 1.0, 1.0, 0.85])
     x, y = guide.spine(heights)
     turns = np.linspace(-0.9, np.pi + 0.9, 26)
+    # A half ellipse in front, a flatter one behind.
+    across = np.cos(turns)
+    front = np.where(np.sin(turns) > 0, np.sin(turns), 0)
+    behind = 45 * np.minimum(np.sin(turns), 0)
     rows = [
-        np.stack([cx + w * np.cos(turns), cy + 25 + d * np.sin(turns) * (turns > 0) * (turns < np.pi)
-                  + 45 * np.minimum(np.sin(turns), 0), np.full(26, z)], axis=1)
+        np.stack([cx + w * across, cy + 25 + d * front + behind, np.full(26, z)], axis=1)
         for z, w, d, cx, cy in zip(heights, wide, deep, x, y, strict=True)
-    ]  # fmt: skip
+    ]
     return np.concatenate(rows)
 
 
@@ -222,7 +223,8 @@ def _below(scene: Scene) -> Array:
     """Depth (mm) below the diaphragm, also below the ribs' edge where it does not reach."""
     low = float(scene.guide.cloud("pelvis")[:, 2].min()) + 25
     z = scene.canvas.axes_mm[2]
-    return np.minimum(scene.dome_mm - z, z - low)
+    result: Array = np.minimum(scene.dome_mm - z, z - low)
+    return result
 
 
 def _breasts(scene: Scene) -> None:
@@ -237,7 +239,7 @@ def _breasts(scene: Scene) -> None:
         radii = np.array([60 + 0.4 * size, 18 + size, 46 + 0.3 * size])
         ellipsoid(scene.canvas, centre, radii, hu=SKIN_HU)
         ellipsoid(scene.canvas, centre, radii - SKIN_MM, hu=FAT_HU)
-        ellipsoid(scene.canvas, centre + [0, 0.3 * size, 0], radii * 0.45, hu=15.0,
+        ellipsoid(scene.canvas, centre + np.array([0, 0.3 * size, 0]), radii * 0.45, hu=15.0,
                   wobble=scene.wobble, bend=0.3)  # fmt: skip
 
 
@@ -253,7 +255,8 @@ def _dome(scene: Scene) -> Array:
         along = (y - (top[1] + 62)) / rng.uniform(85, 115)
         fall = across**2 + along**2
         domes.append(height - rng.uniform(55, 85) * fall)
-    return np.maximum(*domes)
+    result: Array = np.maximum(*domes)
+    return result
 
 
 def paint_lungs(scene: Scene) -> None:
@@ -292,6 +295,6 @@ def paint_trunk_muscles(scene: Scene) -> None:
     for side in (-1, 1):
         line = points + np.array([[26.0, 2, -10], [38, 4, 0], [46, 14, 0]]) * [side, 1, 1]
         side_points = femora[(femora[:, 0] - points[-1, 0]) * side > 0]
-        end = side_points.mean(axis=0) + [0, 35, -25]
+        end = side_points.mean(axis=0) + np.array([0, 35, -25])
         radii = size * np.array([9.0, 17, 21, 15])
         tube(scene.canvas, np.concatenate([line, [end]]), radii, hu=hu)
