@@ -128,10 +128,10 @@ def write_bytes(path: Path, content: bytes) -> Path:
     return path
 
 
-def zip_of(folder: Path, prefix: str = "") -> bytes:
+def zip_of(folder: Path, prefix: str = "", method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return a zip archive of the files of a folder."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(content, "w", method) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 archive.write(path, f"{prefix}{path.relative_to(folder)}")

@@ -397,6 +397,13 @@ def test_bad_series_are_refused_in_one_line(tmp_path: Path, template: Path, kind
             readers.open_content(zip_of(folder), "scan.zip").open_volume()
 
 
+def test_a_byte_changed_in_an_archive_is_found_by_its_sum(tmp_path: Path) -> None:
+    content = bytearray(zip_of(dicom_folder(tmp_path), method=zipfile.ZIP_STORED))
+    content[len(content) // 2] ^= 1  # somewhere in the pixels of a slice
+    with pytest.raises(VertebraError, match=r"a broken DICOM file .BadZipFile. in slice-00"):
+        readers.open_content(bytes(content), "scan.zip").open_volume()
+
+
 def zip_with(*names: str, content: bytes = b"x") -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pydicom
@@ -56,7 +56,7 @@ class Entry:
     """One file of a folder or archive: its name there, and how to open it."""
 
     name: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def read_folder(folder: Path, *, voxels_max: int) -> Volume:
@@ -103,12 +103,13 @@ def read_zip(source: Path | bytes, where: Path, *, voxels_max: int) -> Volume:
         ) from None  # fmt: skip
 
 
-def _open_file(path: Path) -> BinaryIO:
+def _open_file(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    return BytesIO(archive.read(info))
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open an entry as a stream: its header is read without unpacking its pixels."""
+    return archive.open(info)
 
 
 def _check_members(members: list[zipfile.ZipInfo], where: Path, *, voxels_max: int) -> None:
