@@ -36,6 +36,8 @@ def test_meshes_are_sound(ranges: Ranges) -> None:
             assert np.isfinite(bone.vertices).all()
             assert bone.faces.min() >= 0
             assert bone.faces.max() < len(bone.vertices)
+            a, b, c = (bone.vertices - bone.vertices.mean(axis=0))[bone.faces].transpose(1, 0, 2)
+            assert (a * np.cross(b, c)).sum() > 0, f"{bone.name} is inside out"
 
 
 def test_a_usual_person_has_every_bone() -> None:

@@ -31,8 +31,6 @@ Width and depth: mean of both endplates, Panjabi et al. 1991 and 1992 (Spine 16:
 17:299), widened to what CT masks show; the part: heights against gaps in the same masks.
 """
 
-USUAL_LENGTH_MM: Final = 565.0
-"""Along the body centres from C1 to L5: the sum of the fitted means."""
 LIMIT_SIGMAS: Final = 3.0
 """No step lies further from its mean: what lies beyond in real data is rarely a real spine."""
 TEMPLATE: Final = {"T13": "T12", "L6": "L5"}
@@ -106,7 +104,7 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
     pairs = list(pairwise(levels))
     path = [np.zeros(3)]
     for pair in pairs:
-        path.append(path[-1] + size * steps[GAP_AS.get(pair, "-".join(pair))])
+        path.append(path[-1] + size * steps[_pair_name(pair)])
     centres = np.array(path) - path[levels.index("L1")]
     bend, cobb = _scoliosis(rng, ranges, centres[:, 2])
     centres = _bent(centres, bend, levels.index("L1"))
@@ -118,13 +116,24 @@ def draw_column(rng: np.random.Generator, ranges: Ranges) -> Column:
     }
     facts: dict[str, float | str | bool] = {
         "size": size,
-        "scale": float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum() / USUAL_LENGTH_MM),
+        "scale": _scale(levels, centres),
         "cobb_deg": cobb,
         "t13": "T13" in levels,
         "l6": "L6" in levels,
         "t12_absent": "T12" not in levels,
     }
     return Column(levels, frames, facts)
+
+
+def _pair_name(pair: tuple[str, str]) -> str:
+    return GAP_AS.get(pair, "-".join(pair))
+
+
+def _scale(levels: tuple[str, ...], centres: Array) -> float:
+    """Return the length of a column against the usual one of the same levels."""
+    means = dict(zip(statistics()["pairs"], statistics()["sagittal"]["mean"], strict=False))
+    usual = sum(means[_pair_name(pair)] for pair in pairwise(levels))
+    return float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum() / usual)
 
 
 def _bent(centres: Array, bend: Array, fixed: int) -> Array:
@@ -163,7 +172,7 @@ def _frames(
     tangents = smooth_tangents(centres)
     gaps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     near = np.concatenate([gaps[:1], (gaps[1:] + gaps[:-1]) / 2, gaps[-1:]])
-    scale = gaps.sum() / USUAL_LENGTH_MM
+    scale = _scale(levels, centres)
     frames = {}
     for i, level in enumerate(levels):
         usual = BODY_MM[level]
