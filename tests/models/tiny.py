@@ -5,7 +5,13 @@ from typing import Any
 from keras import Model, layers
 
 from vertebra_ml.models.architectures import Architecture
-from vertebra_ml.models.blocks import GlobalSummary, RowLogits, WidthMaximum, convolution
+from vertebra_ml.models.blocks import (
+    GlobalSummary,
+    RowLogits,
+    RowsInside,
+    WidthMaximum,
+    convolution,
+)
 
 TINY = Architecture(
     build="tests.models.tiny:build",
@@ -22,6 +28,6 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
     x = layers.Concatenate()([WidthMaximum()(convolution(v, 8, strides=(1, 4))) for v in views])
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
-    inside = WidthMaximum()(views[0])[..., 1]
+    inside = RowsInside()(views)
     absent = layers.Dense(levels)(GlobalSummary()(x, inside))
     return Model(views, RowLogits()(layers.Conv1D(levels, 5, padding="same")(x), absent, inside))

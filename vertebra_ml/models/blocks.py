@@ -46,6 +46,16 @@ class WidthMaximum(layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("vertebra_ml")
+class RowsInside(layers.Layer):  # type: ignore[misc]
+    """Tell which rows are scan: (batch, rows), 1 where either view crossed a body, else 0."""
+
+    def call(self, views: list[Any]) -> Any:
+        """Look at channel 1 of the frontal and the sagittal view."""
+        frontal, sagittal = (ops.max(view[..., 1], axis=2) for view in views)
+        return ops.maximum(frontal, sagittal)
+
+
+@keras.saving.register_keras_serializable("vertebra_ml")
 class WidthAttention(layers.Layer):  # type: ignore[misc]
     """Mean over the columns weighted by what a 1x1 convolution finds worth looking at."""
 

@@ -11,6 +11,7 @@ from keras import Model, layers
 from vertebra_ml.models.blocks import (
     GlobalSummary,
     RowLogits,
+    RowsInside,
     WidthAttention,
     WidthMaximum,
     convolution,
@@ -42,7 +43,7 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
     x = layers.ReLU()(x)
     for dilation in DILATIONS:
         x = residual_rows(x, ROWS, dilation=dilation)
-    inside = WidthMaximum()(views[0])[..., 1]
+    inside = RowsInside()(views)
     inside_coarse = layers.MaxPooling1D(2)(inside[..., None])[..., 0]
     whole = layers.Dense(ROWS, activation="relu")(GlobalSummary()(x, inside_coarse))
     x = layers.Add()([x, layers.Dense(ROWS)(whole)[:, None, :]])

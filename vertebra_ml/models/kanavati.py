@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import Model, layers, ops
 
-from vertebra_ml.models.blocks import RowLogits, WidthMaximum
+from vertebra_ml.models.blocks import RowLogits, RowsInside, WidthMaximum
 
 CHANNELS = (32, 64, 128, 256, 512)
 
@@ -35,6 +35,6 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
             y = layers.Conv1D(channels, 3, padding="same", use_bias=False)(y)
             y = layers.ReLU()(layers.BatchNormalization()(y))
     rows = layers.Conv1D(levels, 1, name="rows")(y)
-    inside = WidthMaximum()(views[0])[..., 1]
+    inside = RowsInside()(views)
     absent = ops.zeros_like(rows[:, 0, :])
     return Model(views, RowLogits(dtype="float32")(rows, absent, inside), name="kanavati")
