@@ -213,7 +213,7 @@ def _slice(header: Any, entry: Entry, where: Path) -> Slice:
         if kind == EnhancedCTImageStorage or int(header.get("NumberOfFrames") or 1) > 1:
             raise _refused(where, entry, "a multi-frame image")
         if kind != CTImageStorage or int(header.get("SamplesPerPixel") or 1) != 1:
-            raise _refused(where, entry, "a picture derived from a CT (secondary capture)")
+            raise _refused(where, entry, "an image of another storage class than CT Image Storage")
         unit = str(header.get("RescaleType") or "HU").upper()
         if unit not in UNITS:
             raise _refused(where, entry, f"values in {unit[:16]}, not HU")
