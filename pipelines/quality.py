@@ -16,6 +16,9 @@ NUMBERS = ("cases", "n", "median_mm", "mean_mm", "p90_mm", "median_slices", "gro
            "off_by_one_rate", "presence_right")  # fmt: skip
 """What is compared between models at a glance."""
 
+NOTHING_FOUND_MM = 1e6
+"""Longer than any body: a median that does not exist is as bad as can be, and no gap in a table."""
+
 
 def write_numbers(folder: Path, summary: Mapping[str, Any]) -> None:
     """Write ``quality.json``: the decisive numbers over all and of each level."""
@@ -48,8 +51,7 @@ def judge(
     rows = [
         {"case": name, "failed": len(failures) if name == "all" else None}
         | {number: entry[number] for number in NUMBERS}
-        # Nothing found is as bad as can be, and not a gap in the table.
-        | ({"median_mm": float("inf")} if entry["median_mm"] is None else {})
+        | ({"median_mm": NOTHING_FOUND_MM} if entry["median_mm"] is None else {})
         for name, entry in entries.items()
     ]
     rules = bind(METRIC_RULES, thresholds)

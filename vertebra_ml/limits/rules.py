@@ -209,9 +209,7 @@ METRIC_RULES: Final = (
         low="presence_min",
     ),
 )  # fmt: skip
-"""Measured quality, a row a level and one overall; the median is infinite where nothing was found.
-
-Settings: the section ``gate``."""
+"""Measured quality, a row a level and one overall. Settings: the section ``gate``."""
 
 
 def row_count(low: int, high: int | None = None) -> Rule:

@@ -1,0 +1,51 @@
+"""The whole pipeline by `dvc repro`: it runs, a second one runs nothing, a clone pulls it all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.conftest import Run, change_params
+
+STAGES = ("index", "validate", "split", "project", "phantoms", "train@slice_spotter",
+          "evaluate@slice_spotter", "publish@slice_spotter")  # fmt: skip
+
+
+def _ran(text: str) -> set[str]:
+    return {line.split("'")[1] for line in text.splitlines() if line.startswith("Running stage")}
+
+
+@pytest.mark.server
+def test_repro(project: Path, run: Run) -> None:
+    assert run("git", "init", "-q").returncode == 0
+    assert run("dvc", "add", "-q", "data").returncode == 0
+    first = run("dvc", "repro")
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert _ran(first.stdout) == set(STAGES)
+    for gate in ("raw", "split", "mips", "phantoms", "metrics-slice_spotter"):
+        verdict = project / "reports" / "validation" / f"{gate}.verdict.json"
+        assert json.loads(verdict.read_text())["passed"], gate
+    second = run("dvc", "repro")
+    assert second.returncode == 0
+    assert _ran(second.stdout) == set()
+
+    # A clone has what git tracks and the remote; it publishes to its own tracking server.
+    assert run("dvc", "push").returncode == 0
+    for name in ("data", "prepared", "models", "reports", ".dvc/cache", ".cache"):
+        shutil.rmtree(project / name, ignore_errors=True)
+    (project / "mlflow.db").unlink()
+    lock = (project / "dvc.lock").read_text()
+    pulled = run("dvc", "pull")
+    assert pulled.returncode == 0, pulled.stderr
+    third = run("dvc", "repro")
+    assert third.returncode == 0, third.stderr
+    assert _ran(third.stdout) == {"publish@slice_spotter"}
+    assert (project / "dvc.lock").read_text() == lock
+
+    # A quality gate that is missed stops before anything is published.
+    change_params(project, {"gate.median_mm_max": 0.001})
+    fourth = run("dvc", "repro")
+    assert fourth.returncode != 0
+    assert _ran(fourth.stdout) == {"evaluate@slice_spotter"}
+    assert "gate metrics-slice_spotter: found Median error" in fourth.stderr
