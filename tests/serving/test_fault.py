@@ -1,0 +1,35 @@
+"""A fault of this program: one line for the caller, its place for the log, nothing of the scan."""
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+import pytest
+
+from serving.pyfunc_model import RequestError, SliceServer
+from tests.layouts import make_scan, nifti_bytes
+
+
+class Broken:
+    """A localiser with a programming error."""
+
+    def locate(self, volume: Any, case: str) -> NoReturn:
+        raise TypeError("cannot add Doe-Jane and 3")
+
+
+def test_a_fault_is_500_and_says_nothing_of_the_scan(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = SliceServer()
+    server.root, server.content_max, server.localiser = tmp_path, 1 << 26, Broken()
+    table = pd.DataFrame([{"content": nifti_bytes(make_scan()), "path": None, "case": "Doe"}])
+    with pytest.raises(RequestError) as refusal:
+        server.predict(None, table)
+    refusal.value.message = "Failed to predict data 'Doe-Jane'"  # as MLflow does on the way out
+    body = json.loads(refusal.value.serialize_as_json())
+    assert refusal.value.get_http_status_code() == 500
+    assert body["message"].startswith("Doe: found a fault of this program (TypeError in test_fau")
+    assert "Jane" not in json.dumps(body)
+    assert "TypeError in test_fault.py" in caplog.text
+    assert "Doe" not in caplog.text
