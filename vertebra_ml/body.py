@@ -1,6 +1,6 @@
 """Where the body is: a coarse mask of a CT, without table, cables, blanket and separate arms.
 
-Everything here works on cells of about 4 mm, sampled one voxel each straight from the CT, so that
+Everything here works on cells of 4 to 6 mm, sampled one voxel each straight from the CT, so that
 a whole trunk is under a million cells. Arrays are (x, y, z) in RAS order: x grows to the right,
 y to the front, z to the head.
 """
@@ -14,8 +14,8 @@ from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 
-CELL_MM = 4.0
-"""Wanted edge of a cell: a body's outline is smooth at this scale, a table's shell vanishes."""
+CELL_MM = (4.0, 4.0, 6.0)
+"""Wanted edges of a cell: a body's outline is smooth at this scale, a table's shell vanishes."""
 
 SHEET_MM = 10.0
 """Solid things thinner than this in a slice (table shell, blanket, cable, finger) are no body."""
@@ -28,6 +28,8 @@ LUNG_HU = -970
 
 ARM_GAP_MM = 70.0
 """A part of a slice that comes no nearer than this to the spine is an arm, not the trunk."""
+
+Box = tuple[slice, slice]
 
 _IN_SLICE = ndimage.generate_binary_structure(3, 1) & np.array([False, True, False])
 """Neighbours in the same slice only: z is often thick, and thin fields have no z to lose."""
@@ -52,8 +54,8 @@ class Cells:
 def sample(array: NDArray[Any], spacing_mm: tuple[float, float, float]) -> Cells:
     """Sample an (x, y, z) array of voxels ``spacing_mm`` apart at the middle of each cell."""
     steps = [
-        int(np.clip(round(CELL_MM / mm), 1, n))
-        for mm, n in zip(spacing_mm, array.shape, strict=True)
+        int(np.clip(round(cell / mm), 1, n))
+        for cell, mm, n in zip(CELL_MM, spacing_mm, array.shape, strict=True)
     ]
     starts = tuple(
         slice(step // 2, n // step * step, step) for step, n in zip(steps, array.shape, strict=True)
@@ -69,24 +71,50 @@ def body_mask(cells: Cells, threshold_hu: float) -> Mask:
 
     Solid is what exceeds ``threshold_hu``. Sheets are opened away, the largest connected thing is
     the body, and what the opening took from its skin is given back. All False where all is air.
-    Arms that touch the trunk in 3D are still there: see ``trunk_only``.
+    Arms that hang together with the trunk are still there: see ``trunk_only``.
     """
     solid = cells.hu > threshold_hu
-    core = largest(_opened(solid, cells, SHEET_MM))
-    return filled(ndimage.binary_dilation(core, _IN_SLICE) & solid, cells.hu)
+    times = _times(cells, SHEET_MM)
+    core = largest(grown(shrunk(solid, times), times) & solid)
+    box = _box(core)
+    core[box] = filled(grown(core[box], 1) & solid[box], cells.hu[box])
+    return core
 
 
-def _opened(solid: Mask, cells: Cells, thickness_mm: float) -> Mask:
-    """Return ``solid`` without what is thinner than ``thickness_mm`` in a slice."""
-    core, times = _eroded(solid, cells, thickness_mm)
-    return ndimage.binary_dilation(core, _IN_SLICE, iterations=times) & solid
+def _times(cells: Cells, thickness_mm: float) -> int:
+    """Return how often a slice is shrunk until what is thinner than ``thickness_mm`` is gone."""
+    return max(1, round(thickness_mm / 2 / max(cells.spacing_mm[:2])))
 
 
-def _eroded(solid: Mask, cells: Cells, thickness_mm: float) -> tuple[Mask, int]:
-    """Return what is left of ``solid``, and how many cells of its skin are gone."""
-    times = max(1, round(thickness_mm / 2 / max(cells.spacing_mm[:2])))
-    # Beyond the field the body goes on: a border must not be eaten.
-    return ndimage.binary_erosion(solid, _IN_SLICE, iterations=times, border_value=1), times
+def _box(mask: Mask) -> Box:
+    """Return the x and y that hold ``mask``, with a cell of margin where the field has one."""
+    ends = []
+    for axis in (0, 1):
+        places = np.flatnonzero(np.logical_or.reduce(mask, axis=(1 - axis, 2)))
+        ends.append(slice(max(places[0] - 1, 0), places[-1] + 2) if places.size else slice(0))
+    return ends[0], ends[1]
+
+
+def shrunk(mask: Mask, times: int) -> Mask:
+    """Take the skin off each slice; at the border of the field the body is thought to go on."""
+    for _ in range(times):
+        skin, mask = mask, mask.copy(order="K")
+        mask[1:] &= skin[:-1]
+        mask[:-1] &= skin[1:]
+        mask[:, 1:] &= skin[:, :-1]
+        mask[:, :-1] &= skin[:, 1:]
+    return mask
+
+
+def grown(mask: Mask, times: int) -> Mask:
+    """Put a skin of one cell on each slice, so many times."""
+    for _ in range(times):
+        bare, mask = mask, mask.copy(order="K")
+        mask[1:] |= bare[:-1]
+        mask[:-1] |= bare[1:]
+        mask[:, 1:] |= bare[:, :-1]
+        mask[:, :-1] |= bare[:, 1:]
+    return mask
 
 
 def largest(mask: Mask) -> Mask:
@@ -94,8 +122,7 @@ def largest(mask: Mask) -> Mask:
     parts, count = ndimage.label(mask)
     if count < 2:
         return mask
-    sizes = np.bincount(parts.ravel(order="K"))
-    sizes[0] = 0
+    sizes = np.bincount(parts[mask])
     result: Mask = parts == sizes.argmax()
     return result
 
@@ -107,22 +134,26 @@ def filled(mask: Mask, hu: NDArray[Any]) -> Mask:
     the values of lung, for a narrow field cuts the chest open.
     """
     gaps, count = ndimage.label(~mask, _IN_SLICE)
+    if mask.size == 0 or count == 0:
+        return mask
     inside = np.ones(count + 1, dtype=bool)
-    inside[np.unique(gaps[[0, -1]])] = False
-    inside[np.unique(gaps[:, [0, -1]])] = False
+    inside[gaps[[0, -1]]] = False
+    inside[gaps[:, [0, -1]]] = False
     behind = np.logical_or.accumulate(mask, axis=1)
     before = np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
-    inside |= _mostly(behind & before & (hu > LUNG_HU), gaps, count)
-    result: Mask = inside[gaps] | mask
+    inside[0] = True
+    inside |= _mostly(behind & before & ~inside[gaps] & (hu > LUNG_HU), gaps, count)
+    result: Mask = inside[gaps]
     return result
 
 
 def _mostly(found: Mask, parts: NDArray[Any], count: int) -> Mask:
     """Tell for each of the parts 0..count whether more than half of it is ``found``."""
-    flat = parts.ravel(order="K")
-    sizes = np.bincount(flat, minlength=count + 1)
-    hits = np.bincount(flat, found.ravel(order="K"), minlength=count + 1)
-    result: Mask = hits > sizes / 2
+    places = parts[found]
+    if places.size == 0:
+        return np.zeros(count + 1, dtype=bool)
+    sizes = np.bincount(parts.ravel(order="K"), minlength=count + 1)
+    result: Mask = np.bincount(places, minlength=count + 1) > sizes / 2
     return result
 
 
@@ -131,31 +162,35 @@ def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Ma
 
     Parts that hang together by a narrow bridge, such as an arm that touches the trunk, are parted.
     A chest wall that a narrow field has parted from the spine stays: there is lung beside it.
-    ``spine_cells`` is (z,): the spine's x in cells.
+    ``spine_cells`` is (z,): the spine's x in cells. Returns ``mask`` itself where it has no arms.
     """
-    cores, times = _eroded(mask, cells, BRIDGE_MM)
+    box = _box(mask)
+    times = _times(cells, BRIDGE_MM)
+    inner = mask[box]
+    cores = shrunk(inner, times)
     parts, count = ndimage.label(cores, _IN_SLICE)
     away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
+    near = np.broadcast_to((away[box[0]] <= ARM_GAP_MM)[:, None], parts.shape)
     stays = np.zeros(count + 1, dtype=bool)
-    stays[np.unique(parts[np.broadcast_to(away[:, None] <= ARM_GAP_MM, mask.shape)])] = True
+    stays[parts[near & cores]] = True
     stays[0] = True
+    if not stays.all():
+        stays[parts[grown(_open_lung(inner, cells.hu[box]), times + 2)]] = True
     if stays.all():
         return mask
-    stays[
-        np.unique(parts[ndimage.binary_dilation(_open_lung(mask, cells), iterations=times + 2)])
-    ] = True
-    trunk = ndimage.binary_dilation(cores & stays[parts], _IN_SLICE, iterations=times)
-    # The skin that the erosion took grows back to the arms before they are taken away.
-    arms = ndimage.binary_dilation(
-        ~stays[parts], _IN_SLICE, iterations=times + 2, mask=mask & ~trunk
-    )
-    return mask & ~arms
+    trunk = grown(cores & stays[parts], times)
+    free = inner & ~trunk
+    arms = ~stays[parts]
+    for _ in range(times + 2):  # their skin grows back before they are taken away
+        arms = grown(arms, 1) & free
+    result = mask.copy(order="K")
+    result[box] &= ~arms
+    return result
 
 
-def _open_lung(mask: Mask, cells: Cells) -> Mask:
+def _open_lung(mask: Mask, hu: NDArray[Any]) -> Mask:
     """Return the gaps of each slice that are lung by their values but were left open."""
     gaps, count = ndimage.label(~mask, _IN_SLICE)
-    lung = _mostly(cells.hu > LUNG_HU, gaps, count)
-    lung[0] = False
+    lung = _mostly(~mask & (hu > LUNG_HU), gaps, count)
     result: Mask = lung[gaps]
     return result

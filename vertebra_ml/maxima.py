@@ -38,7 +38,8 @@ def survey(volume: Volume, body_threshold_hu: int) -> Field:
     spine = spine_path(cells, whole, middle_depth(whole, cells.spacing_mm))
     body = trunk_only(whole, spine, cells)
     middle = middle_depth(body, cells.spacing_mm)
-    spine = spine_path(cells, body, middle)
+    if body is not whole:  # arms are gone, and with them their bones
+        spine = spine_path(cells, body, middle)
     return Field(volume.array, cells, body, middle, spine)
 
 

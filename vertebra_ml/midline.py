@@ -51,23 +51,30 @@ MIDDLE_SIGMA_MM = 20.0
 def middle_depth(mask: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.int_]:
     """Return (z,): first y cell in front of the middle between the body's back and its front.
 
-    Back and front are medians over the middle half of the body's width, smoothed along z, so that
-    neither breasts nor a slanting field decide. Heights without a body get their neighbours' plane.
+    Back and front are means over the middle half of the body's width, smoothed along z, so that
+    neither flanks nor a slanting field decide. Heights without a body get their neighbours' plane.
     """
-    _, depth, height = mask.shape
-    least = HALF_DEPTH_MM / spacing_mm[1]
+    width, depth, height = mask.shape
     found = _any(mask, 1)  # (x, z)
-    back, front = mask.argmax(axis=1), depth - mask[:, ::-1].argmax(axis=1)
-    middle = np.full(height, np.nan)
-    for z in np.flatnonzero(_any(found, 0)):
-        columns = np.flatnonzero(found[:, z])
-        quarter = columns.size // 4
-        inner = columns[quarter : columns.size - quarter]
-        low, high = np.median(back[inner, z]), np.median(front[inner, z])
-        half = (high - low) / 2
-        middle[z] = low + (half if high < depth else max(half, least))
-    smooth = _smooth(_bridged(middle, depth / 2), MIDDLE_SIGMA_MM / spacing_mm[2])
-    return np.clip(np.round(smooth), 1, depth).astype(int)
+    low, high = _ends(found)
+    quarter = (high - low) / 4
+    columns = np.arange(width)[:, None]
+    inner = found & (columns >= low + quarter) & (columns <= high - quarter)
+    count = np.where(_any(inner, 0), inner.sum(axis=0), np.nan)
+    back = (mask.argmax(axis=1) * inner).sum(axis=0) / count
+    front = ((depth - mask[:, ::-1].argmax(axis=1)) * inner).sum(axis=0) / count
+    half = (front - back) / 2
+    hidden = (mask[:, -1] & inner).sum(axis=0) > count / 2
+    half = np.where(hidden, np.maximum(half, HALF_DEPTH_MM / spacing_mm[1]), half)
+    smooth = _smooth(_bridged(back + half, depth / 2), MIDDLE_SIGMA_MM / spacing_mm[2])
+    return np.clip(np.round(smooth), 1, depth).astype(int).reshape(height)
+
+
+def _ends(found: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (z,) first and last True of (x, z); NaN where there is none."""
+    some = _any(found, 0)
+    low = np.where(some, found.argmax(axis=0), np.nan)
+    return low, np.where(some, found.shape[0] - 1 - found[::-1].argmax(axis=0), np.nan)
 
 
 def spine_path(cells: Cells, body: Mask, middle: NDArray[np.int_]) -> Path:
@@ -115,9 +122,7 @@ def _off_centre(body: Mask, cell_mm: float) -> NDArray[np.float64]:
     """Return (x, z): distance from the body's middle in half widths."""
     found = _any(body, 1)
     width = found.shape[0]
-    some = _any(found, 0)
-    low = np.where(some, found.argmax(axis=0), np.nan)
-    high = np.where(some, width - 1 - found[::-1].argmax(axis=0), np.nan)
+    low, high = _ends(found)
     half = np.maximum((high - low) / 2, 1.0)
     middle = low + half
     # Where one side lies on the border of the field far more than the other, it is hidden.
@@ -136,14 +141,17 @@ def _best_path(score: NDArray[Any], *, reach: int, stiffness: float) -> Path:
     """Return (z,) columns of the path of highest total ``score`` (x, z), by dynamic programming."""
     width, height = score.shape
     steps = np.arange(-reach, reach + 1)
-    total, came = score[:, 0], np.zeros((height, width), dtype=int)
+    cost = stiffness * np.abs(steps)[:, None]
+    padded = np.full(width + 2 * reach, -np.inf)
+    options = np.lib.stride_tricks.sliding_window_view(padded, width)  # (steps, x): a view
+    columns, came = np.arange(width), np.zeros((height, width), dtype=int)
+    total = padded[reach : reach + width]
+    total[:] = score[:, 0]
     for z in range(1, height):
-        padded = np.pad(total, reach, constant_values=-np.inf)
-        options = np.stack([padded[reach + s : reach + s + width] for s in steps])
-        options = options - stiffness * np.abs(steps)[:, None]
-        best = options.argmax(axis=0)
-        came[z] = np.arange(width) + steps[best]
-        total = options[best, np.arange(width)] + score[:, z]
+        reached = options - cost
+        best = reached.argmax(axis=0)
+        came[z] = columns + steps[best]
+        total[:] = reached[best, columns] + score[:, z]
     path = np.empty(height)
     column = int(total.argmax())
     for z in range(height - 1, -1, -1):

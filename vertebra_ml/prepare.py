@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from vertebra_ml.maxima import Field, in_chunks, maxima, span, survey, voxel_of
 from vertebra_ml.midline import spine_depth
@@ -56,7 +56,7 @@ def project(
         down = _weights(rows, z_mm, spacing_mm)
         aside = _weights(columns, across_mm, spacing_mm)
         values = np.nan_to_num(image.T.astype(np.float32), nan=AIR_HU).clip(AIR_HU, HIGHEST_HU)
-        pixels = np.rint(down @ values @ aside.T).astype(np.int16)
+        pixels = np.rint((aside @ (down @ values).T).T).astype(np.int16, order="C")
         origin = (float(rows[0]), float(columns[0]))
         return Mip(pixels, (spacing_mm, spacing_mm), origin, view)
 
@@ -137,12 +137,12 @@ def _centres(low: float, high: float, pixel_mm: float) -> Positions:
     return np.asarray(high - (np.arange(count) + 0.5) * pixel_mm, dtype=np.float64)
 
 
-def _weights(wanted_mm: Positions, known_mm: Positions, pixel_mm: float) -> NDArray[np.float32]:
-    """Return (wanted, known) weights: linear between voxel centres, their value beyond the last.
+def _weights(wanted_mm: Positions, known_mm: Positions, pixel_mm: float) -> Any:
+    """Return sparse (wanted, known) weights: linear between voxel centres, constant beyond them.
 
     Where voxels are finer than pixels the triangle is a pixel wide to each side, so none is missed.
     """
     spacing = known_mm[1] - known_mm[0] if known_mm.size > 1 else pixel_mm
     away = np.abs(np.clip(wanted_mm, known_mm[0], known_mm[-1])[:, None] - known_mm)
     weights = np.maximum(0.0, 1.0 - away / max(spacing, pixel_mm))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+    return sparse.csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))

@@ -1,0 +1,30 @@
+"""The compact network against the network of the thesis code, on one MIP pair."""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.timing import Figure, alternately
+from vertebra_ml.mip import MipPair
+from vertebra_ml.models.architectures import architecture
+from vertebra_ml.models.inputs import bucket, regrid, tensors
+
+AT_LEAST = 10.0
+
+
+def measure(pair: MipPair, heads: int, rounds: int) -> list[Figure]:
+    """Time one forward pass of each; weights do not matter to it, so they are random."""
+    networks = {name: _forward(name, pair, heads) for name in ("kanavati", "compact")}
+    seconds = alternately(networks, rounds)
+    ratio = seconds["kanavati"] / seconds["compact"]
+    baseline, ours = (f"{1000 * seconds[name]:.0f} ms" for name in networks)
+    bound = f"at least {AT_LEAST:.0f} times as fast"
+    return [Figure("network, one MIP pair", baseline, ours, ratio, bound, ratio >= AT_LEAST)]
+
+
+def _forward(name: str, pair: MipPair, heads: int) -> Callable[[], Any]:
+    shape = architecture(name)
+    network = shape.network(heads)
+    network.jit_compile = False  # as in serving
+    grid = regrid(pair, spacing_mm=shape.spacing_mm, widths_mm=shape.widths_mm)
+    batch = tensors([(grid.frontal, grid.sagittal)], bucket(grid.rows))
+    return lambda: network.predict_on_batch(batch)
