@@ -4,10 +4,8 @@ from tqdm import tqdm
 
 from pipelines.cases import raw_cases
 from pipelines.stage import PREPARED, VALIDATION, read_table, run, write_table
-from vertebra_ml.case import Case
 from vertebra_ml.config import Params
-from vertebra_ml.errors import VertebraError
-from vertebra_ml.limits import RAW_RULES, bind, describe, gate, row_count, unreadable
+from vertebra_ml.limits import RAW_RULES, bind, describe_case, gate, row_count
 
 
 def main(params: Params) -> None:
@@ -15,7 +13,7 @@ def main(params: Params) -> None:
     index = read_table(PREPARED / "index.csv")
     cases = raw_cases(params)
     rows = [
-        entry._asdict() | row_of(case)
+        entry._asdict() | describe_case(case)
         for entry, case in tqdm(
             zip(index.itertuples(index=False), cases, strict=True), "scans", len(index)
         )
@@ -23,16 +21,6 @@ def main(params: Params) -> None:
     table = write_table(PREPARED / "scans.csv", rows)
     rules = (*bind(RAW_RULES, params.limits.model_dump()), row_count(1))
     gate({"Raw scans": (table, rules)}, name="raw", folder=VALIDATION)
-
-
-def row_of(case: Case) -> dict[str, object]:
-    """Return the facts of one scan; an unreadable one becomes a row with its fault."""
-    try:
-        if case.open_volume is None:
-            return {"case": case.id, "fault": "found a MIP archive; expected a raw scan"}
-        return describe(case.id, case.open_volume(), case.truth())
-    except VertebraError as error:
-        return unreadable(case.id, error)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@
 same table over many rows through Great Expectations and leaves its pages behind.
 """
 
-from vertebra_ml.limits.facts import describe, describe_archive, describe_pair, unreadable
+from vertebra_ml.limits.facts import (
+    describe,
+    describe_archive,
+    describe_case,
+    describe_pair,
+    unreadable,
+)
 from vertebra_ml.limits.gate import gate
 from vertebra_ml.limits.rules import (
     METRIC_RULES,
@@ -35,6 +41,7 @@ __all__ = [
     "check_row",
     "describe",
     "describe_archive",
+    "describe_case",
     "describe_pair",
     "gate",
     "refuse",

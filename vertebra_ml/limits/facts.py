@@ -8,6 +8,7 @@ import numpy as np
 
 from vertebra_ml.anatomy import GAP_MM, RANK, VARIANTS, successors
 from vertebra_ml.archive import read_archive
+from vertebra_ml.case import Case
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.mip import MipPair
@@ -51,6 +52,17 @@ def describe(case: str, volume: Volume, truth: Truth | None = None) -> Row:
         row |= _named("outside", _outside(volume, truth.landmarks))
         row |= _named("in_air", _in_air(volume, truth.landmarks))
     return row
+
+
+def describe_case(case: Case) -> Row:
+    """Return the facts of one raw case and its patient; an unreadable one becomes its ``fault``."""
+    known: Row = {"patient": case.patient, "source": case.source.as_posix()}
+    try:
+        if case.open_volume is None:
+            return {"case": case.id, "fault": "found a MIP archive; expected a raw scan", **known}
+        return describe(case.id, case.open_volume(), case.truth()) | known
+    except VertebraError as error:
+        return unreadable(case.id, error) | known
 
 
 def describe_pair(case: str, pair: MipPair, truth: Truth | None, *, spacing_mm: float) -> Row:
