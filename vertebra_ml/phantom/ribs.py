@@ -30,7 +30,7 @@ FLOATING_MM: Final = {
 }
 """Where the right floating ribs pass beside their vertebra, mm from the body's centre; they do not
 reach the transverse process. Measured in the masks of LIDC-IDRI-0001."""
-BREADTH: Final = {1: 1.12, 2: 1.04, 11: 1.1, 12: 1.1}
+BREADTH: Final = {1: 1.12, 2: 1.04, 9: 1.05, 10: 1.13, 11: 1.2, 12: 1.1}
 """Factor on how far out ribs of the atlas go, where real ones go further."""
 BACK: Final = 0.8
 """Factor on how far behind their heads the atlas's ribs go, to what the masks show."""
@@ -89,7 +89,8 @@ def _slope_change() -> dict[int, Array]:
     return changes
 
 
-def _centre_line(bone: Bone, bins: int = 14) -> Array:
+def _centre_line(bone: Bone) -> Array:
+    """Return (n, 3) points down the middle of a rib's mesh, by distance along it from its head."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
 
@@ -99,11 +100,12 @@ def _centre_line(bone: Bone, bins: int = 14) -> Array:
     graph = coo_array((length, edges.T), shape=(len(v),) * 2).tocsr()
     head = int(np.argmin(v[:, 0] + 0.3 * np.abs(v[:, 1] - v[:, 1].min())))
     far = dijkstra(graph, directed=False, indices=np.array(head))
-    edge = np.linspace(0, far.max() + 1e-6, bins + 1)
-    group = np.digitize(far, edge) - 1
-    points = np.array([v[group == k].mean(axis=0) for k in range(bins) if (group == k).any()])
-    points[0], points[-1] = v[far < 8].mean(axis=0), v[far > far.max() - 8].mean(axis=0)
-    return resample(points, SHAFT_POINTS)
+    # One smooth curve through all corners; means of pieces zigzag between the coarse mesh's rings.
+    degree = int(np.clip(far.max() / 40, 3, 6))
+    t = far / far.max()
+    curve = np.polynomial.polynomial.polyfit(t, v, degree)
+    points = np.polynomial.polynomial.polyval(np.linspace(0.02, 0.98, 60), curve).T
+    return resample(points.astype(np.float64), SHAFT_POINTS)
 
 
 def rib_number(level: str) -> int:
