@@ -193,7 +193,7 @@ def _bone_texture(canvas: Canvas, rng: np.random.Generator, habits: Habits) -> T
     ends = canvas.origin_mm + GRAIN_VOX * canvas.spacing_mm
     cube = Canvas.over(canvas.origin_mm, ends, canvas.spacing_mm, 0)
     grain = 0.75 * field(cube, rng, GRAIN_MM) + 0.65 * field(cube, rng, 3 * GRAIN_MM)
-    sizes = (0.9, 2.0)  # cells of the cube: patches of about 7 and 16 mm
+    sizes = (0.8, 1.9)  # cells of the cube: patches of about 6 and 13 mm
     cubes = [gaussian_filter(rng.standard_normal((40, 40, 40)), s, mode="wrap") for s in sizes]
     patches = sum(cube / cube.std() for cube in cubes) / np.sqrt(2)
     patches *= rng.uniform(*habits.patchiness)

@@ -18,12 +18,12 @@ class Habits:
     # Bone.
     spongy_hu: Pair = (70.0, 260.0)
     """Interior of vertebral bodies; osteoporosis at the low end."""
-    cortex_hu: Pair = (700.0, 1250.0)
-    cortex_factor: Pair = (0.75, 1.2)
+    cortex_hu: Pair = (850.0, 1550.0)
+    cortex_factor: Pair = (0.45, 0.9)
     """Multiplies every bone's thickness of cortex."""
     texture_hu: Pair = (20.0, 70.0)
-    patchiness: Pair = (0.2, 0.5)
-    """How unevenly thick the cortex is: standard deviation as a part of its thickness."""
+    patchiness: Pair = (0.25, 0.55)
+    """How unevenly thick the cortex is: standard deviation of the logarithm of its thickness."""
     cartilage_calcified_rate: float = 0.5
     sclerosis_rate: float = 0.3
 
@@ -88,8 +88,8 @@ TRAINING_HABITS: Final = Habits()
 
 UNLIKE_HABITS: Final = Habits(
     spongy_hu=(30.0, 340.0),
-    cortex_hu=(550.0, 1400.0),
-    cortex_factor=(0.55, 1.5),
+    cortex_hu=(700.0, 1900.0),
+    cortex_factor=(0.4, 1.2),
     texture_hu=(10.0, 100.0),
     patchiness=(0.1, 0.9),
     cartilage_calcified_rate=0.8,

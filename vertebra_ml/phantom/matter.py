@@ -8,7 +8,7 @@ from vertebra_ml.phantom.habits import Habits
 from vertebra_ml.phantom.render import Matter, Texture, paint_mesh
 
 CORTEX_MM = {
-    "rib": 0.95, "scapula": 1.0, "clavicle": 1.5, "sternum": 0.65, "skull": 1.6, "jaw": 1.5,
+    "rib": 0.85, "scapula": 1.0, "clavicle": 1.5, "sternum": 0.65, "skull": 1.6, "jaw": 1.5,
     "sacrum": 0.9, "pelvis": 1.2, "femur": 2.6, "humerus": 2.2,
 }  # fmt: skip
 """Thickness of compact bone, mm; a vertebra's differs between its parts, see :func:`_vertebra`."""
@@ -19,7 +19,8 @@ SPONGY = {
 }  # fmt: skip
 """HU of spongy bone against that of the vertebral bodies."""
 
-BODY_MM, ENDPLATE_MM, ARCH_MM = 0.4, 0.75, 1.3
+BODY_MM, ENDPLATE_MM, ARCH_MM = 0.5, 0.85, 1.6
+SHEETS, SHEET_MM = ("pelvis", "scapula"), 11.0
 PAINTED_FIRST = ("disc", "cartilage")
 
 
@@ -53,7 +54,26 @@ def _thickness(bone: Bone, frames: dict[str, Frame], worn_mm: float) -> Array:
     """Return the cortex (mm) of each vertex."""
     if bone.kind == "vertebra" and bone.name in frames:
         return _vertebra(bone, frames[bone.name], worn_mm)
-    return np.full(len(bone.vertices), CORTEX_MM.get(bone.kind, 1.0))
+    thick = np.full(len(bone.vertices), CORTEX_MM.get(bone.kind, 1.0))
+    return thick * _stoutness(bone) if bone.kind in SHEETS else thick
+
+
+def _stoutness(bone: Bone) -> Array:
+    """Return a factor a vertex: low where a bone is a thin sheet, high at its stout rims.
+
+    The width at a vertex is taken as the way to the nearest vertex of the opposite side.
+    """
+    v, f = bone.vertices, bone.faces
+    normal = np.zeros_like(v)
+    faced = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
+    for corner in range(3):
+        np.add.at(normal, f[:, corner], faced)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True).clip(1e-9)
+    opposite = normal @ normal.T < -0.3
+    away = np.linalg.norm(v[:, None] - v[None], axis=2)
+    width = np.where(opposite, away, np.inf).min(axis=1)
+    factor: Array = np.clip(width / SHEET_MM, 0.4, 1.6)
+    return factor
 
 
 def _vertebra(bone: Bone, frame: Frame, worn_mm: float) -> Array:

@@ -179,8 +179,9 @@ def _colon(scene: Scene, line: Array, gas: float, agent: Agent) -> None:
         low = int(place)
         point = line[low] + (place - low) * (line[min(low + 1, len(line) - 1)] - line[low])
         if rng.random() < gas:
-            ellipsoid(canvas, point + np.array([0, 4, 0]), rng.uniform(0.35, 0.85, 3) * radius, hu=GAS_HU,
-                      wobble=scene.wobble, bend=0.2)  # fmt: skip
+            radii = rng.uniform(0.35, 0.85, 3) * radius
+            place = point + np.array([0, 4, 0])
+            ellipsoid(canvas, place, radii, hu=GAS_HU, wobble=scene.wobble, bend=0.2)
         else:
             ellipsoid(canvas, point, rng.uniform(0.3, 0.6, 3) * radius, hu=rng.uniform(-60, 90),
                       wobble=scene.wobble, bend=0.3)  # fmt: skip

@@ -13,7 +13,7 @@ from vertebra_ml.phantom.canvas import Array, Canvas, splat
 
 JITTER_VOX = np.array([1.7e-4, 2.3e-4, 0.0])
 """Shift of the mesh off the grid, so that no ray meets an edge or a vertex exactly."""
-PATCH_MM = 3.5
+PATCH_MM = 3.0
 POINTS_PER_CELL = 3.5
 """Points of the cortex for each piece of surface as large as a voxel's face."""
 
@@ -56,7 +56,7 @@ class Texture:
     def thickness_of(self, points_mm: Array) -> Array:
         """Return the factor on the cortex at points (n, 3) mm."""
         cell = np.floor(points_mm / PATCH_MM).astype(int) % len(self.patches)
-        result: Array = np.clip(1 + self.patches[tuple(cell.T)], 0.2, 2.2)
+        result: Array = np.exp(self.patches[tuple(cell.T)])
         return result
 
 

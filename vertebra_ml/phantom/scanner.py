@@ -38,7 +38,7 @@ def draw_exposure(rng: np.random.Generator, habits: Habits) -> Exposure:
     low, high = np.log(habits.noise_hu)
     return Exposure(
         blur_mm=rng.uniform(*habits.blur_mm) * (0.8 if sharp else 1.0),
-        sharpness=rng.uniform(0.5, 1.6) if sharp else 0.0,
+        sharpness=rng.uniform(0.3, 0.9) if sharp else 0.0,
         noise_hu=float(np.exp(rng.uniform(low, high))) * (1.5 if sharp else 1.0),
         grain_mm=rng.uniform(0.3, 0.7) if sharp else rng.uniform(0.6, 1.3),
         drift_hu=rng.uniform(*habits.drift_hu),
