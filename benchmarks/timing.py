@@ -57,4 +57,4 @@ def extra_memory(action: Action) -> int:
     finally:
         done.set()
         watcher.join()
-    return peak - before
+    return int(peak - before)

@@ -168,23 +168,31 @@ def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Ma
     times = _times(cells, BRIDGE_MM)
     inner = mask[box]
     cores = shrunk(inner, times)
-    parts, count = ndimage.label(cores, _IN_SLICE)
     away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
-    near = np.broadcast_to((away[box[0]] <= ARM_GAP_MM)[:, None], parts.shape)
-    stays = np.zeros(count + 1, dtype=bool)
-    stays[parts[near & cores]] = True
-    stays[0] = True
-    if not stays.all():
-        stays[parts[grown(_open_lung(inner, cells.hu[box]), times + 2)]] = True
-    if stays.all():
+    near = np.broadcast_to((away[box[0]] <= ARM_GAP_MM)[:, None], inner.shape)
+    trunk = _touching(cores, near)
+    if trunk is cores:
         return mask
-    trunk = grown(cores & stays[parts], times)
-    free = inner & ~trunk
-    arms = ~stays[parts]
+    slices = np.flatnonzero(np.logical_or.reduce(cores & ~trunk, axis=(0, 1)))
+    inner, cores, near, hu = (a[:, :, slices] for a in (inner, cores, near, cells.hu[box]))
+    near |= grown(_open_lung(inner, hu), times + 2)
+    trunk = _touching(cores, near)
+    arms, free = cores & ~trunk, inner & ~grown(trunk, times)
     for _ in range(times + 2):  # their skin grows back before they are taken away
         arms = grown(arms, 1) & free
     result = mask.copy(order="K")
-    result[box] &= ~arms
+    result[box[0], box[1], slices] = _touching(inner & ~arms, near | trunk)
+    return result
+
+
+def _touching(mask: Mask, places: Mask) -> Mask:
+    """Return the parts of each slice that reach into ``places``; ``mask`` itself where all do."""
+    parts, count = ndimage.label(mask, _IN_SLICE)
+    stays = np.zeros(count + 1, dtype=bool)
+    stays[parts[mask & places]] = True
+    if stays[1:].all():
+        return mask
+    result: Mask = stays[parts]
     return result
 
 
