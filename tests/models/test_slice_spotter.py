@@ -180,7 +180,8 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(
         np.loadtxt(path / "history.csv", delimiter=",", skiprows=1)[:, :-1]
         for path in (trained, folder)
     )
-    assert resumed == pytest.approx(whole, rel=1e-3, abs=1e-3)
+    # Two threads add in any order: a run is repeated nearly, not to the digit.
+    assert resumed == pytest.approx(whole, rel=0.03, abs=0.05)
     pair, _ = toys.pair_and_truth(5)
     answers = [
         models.load_model(path).locate_mips(pair, toys.source_of(pair), "a")
@@ -188,8 +189,39 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(
     ]
     assert answers[0].landmarks.labels == answers[1].landmarks.labels
     assert answers[0].landmarks.points_mm == pytest.approx(
-        answers[1].landmarks.points_mm, abs=0.1, nan_ok=True
+        answers[1].landmarks.points_mm, abs=0.5, nan_ok=True
     )
+
+
+def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
+    from vertebra_ml.models.checkpoint import Progress, resume, save
+    from vertebra_ml.models.contract import Settings
+    from vertebra_ml.models.fitting import compiled
+
+    ARCHITECTURES["tiny"] = TINY
+    settings = Settings.of(toys.settings(**SHORT))
+    rng = np.random.default_rng(0)
+    first, second = compiled(settings), compiled(settings)
+    fresh = resume(first, tmp_path / "state.npz", "mark")
+    assert (fresh.epoch, fresh.steps) == (0, 0)
+    first.set_weights([rng.normal(size=w.shape) for w in first.get_weights()])
+    for variable in first.optimizer.variables:
+        variable.assign(np.ones(variable.shape) * 3)
+    progress = Progress()
+    progress.smooth(first.get_weights())
+    progress.add({"error": 2.0, "seconds": 7.0})
+    progress.smooth([weight + 1 for weight in first.get_weights()])
+    save(first, tmp_path / "state.npz", "mark", progress)
+    again = resume(second, tmp_path / "state.npz", "mark")
+    assert (again.history, again.best_epoch, again.steps) == (progress.history, 1, 2)
+    pairs = [
+        *zip(first.get_weights(), second.get_weights(), strict=True),
+        *zip(progress.best, again.best, strict=True),
+        *zip(progress.average, again.average, strict=True),
+        *zip(first.optimizer.variables, second.optimizer.variables, strict=True),
+    ]
+    assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
+    assert resume(second, tmp_path / "state.npz", "another training").epoch == 0
 
 
 @pytest.mark.parametrize(

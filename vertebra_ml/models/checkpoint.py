@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from vertebra_ml.models.contract import Settings
 
 Weights = list[NDArray[np.float32]]
+
+MEMORY: Final = 0.995
+"""Weights are averaged over about the last 200 steps: single steps jump about."""
 
 
 @dataclass
@@ -22,6 +25,17 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best: Weights = field(default_factory=list)
     best_epoch: int = 0
+    average: Weights = field(default_factory=list)
+    steps: int = 0
+
+    def smooth(self, weights: Weights) -> None:
+        """Take the weights after one step into the running average."""
+        self.steps += 1
+        # Young averages forget fast: the first steps are not worth remembering.
+        share = 1 - min(MEMORY, self.steps / (self.steps + 9))
+        self.average = self.average or [np.array(weight) for weight in weights]
+        for mean, weight in zip(self.average, weights, strict=True):
+            mean += share * (weight - mean)
 
     @property
     def epoch(self) -> int:
@@ -33,12 +47,13 @@ class Progress:
         """Time spent in them, also before a kill."""
         return sum(row["seconds"] for row in self.history)
 
-    def add(self, figures: dict[str, float], weights: Weights) -> None:
-        """Take in one epoch; keep its weights where its ``error`` is the least so far."""
+    def add(self, figures: dict[str, float]) -> None:
+        """Take in one epoch; keep its average where its ``error`` is the least so far."""
         least = min((row["error"] for row in self.history), default=np.inf)
         self.history.append({"epoch": float(self.epoch + 1), **figures})
         if figures["error"] < least or not self.best:
-            self.best, self.best_epoch = weights, self.epoch
+            self.best = [np.array(weight) for weight in self.average]
+            self.best_epoch = self.epoch
 
     def table(self) -> str:
         """Return the history as CSV."""
@@ -57,9 +72,15 @@ def save(network: Any, path: Path, mark: str, progress: Progress) -> None:
     """Write the state in one step: a kill leaves the epoch before or this one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name("part.npz")
-    state = {"mark": mark, "history": progress.history, "best_epoch": progress.best_epoch}
+    state = {
+        "mark": mark,
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "steps": progress.steps,
+    }
     arrays = {f"weight_{i}": w for i, w in enumerate(network.get_weights())}
     arrays |= {f"best_{i}": w for i, w in enumerate(progress.best)}
+    arrays |= {f"average_{i}": w for i, w in enumerate(progress.average)}
     arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(network.optimizer.variables)}
     np.savez(part, state=np.array(json.dumps(state)), **arrays)
     os.replace(part, path)  # noqa: PTH105 - one atomic step
@@ -76,12 +97,14 @@ def resume(network: Any, path: Path, mark: str) -> Progress:
             return Progress()
         arrays = {
             part: [file[f"{part}_{i}"] for i in range(_count(file.files, part))]
-            for part in ("weight", "best", "optimizer")
+            for part in ("weight", "best", "average", "optimizer")
         }
     network.set_weights(arrays["weight"])
     for variable, value in zip(network.optimizer.variables, arrays["optimizer"], strict=True):
         variable.assign(value)
-    return Progress(state["history"], arrays["best"], state["best_epoch"])
+    return Progress(
+        state["history"], arrays["best"], state["best_epoch"], arrays["average"], state["steps"]
+    )
 
 
 def _count(names: list[str], part: str) -> int:

@@ -151,13 +151,18 @@ def _epoch(network: Any, lesson: Lesson, progress: Progress) -> None:
         settings.steps_per_epoch,
         (lesson.seed, progress.epoch),
     )
-    losses = [float(network.train_on_batch(x, y, sample_weight=w)) for x, y, w in batches]
+    losses = []
+    for inputs, targets, weights in batches:
+        losses.append(float(network.train_on_batch(inputs, targets, sample_weight=weights)))
+        progress.smooth(network.get_weights())
     figures = {"loss": float(np.mean(losses)), "learning_rate": rate}
+    last = network.get_weights()
+    network.set_weights(progress.average)
     figures |= measure(
         network, lesson.validation, decoder(settings, settings.presence_threshold), settings
     )
-    seconds = time.perf_counter() - start
-    progress.add(figures | {"seconds": seconds}, network.get_weights())
+    network.set_weights(last)
+    progress.add(figures | {"seconds": time.perf_counter() - start})
     log.info("epoch %d: %s", progress.epoch, figures)
 
 

@@ -98,7 +98,8 @@ class SliceSpotter:
         missing: list[Verdict] = []
         for verdict in verdicts:
             if verdict.row is not None:
-                z_mm = grid.z_of_row(verdict.row)
+                # The last row of a coarse grid may reach half a pixel beyond the scan.
+                z_mm = float(np.clip(grid.z_of_row(verdict.row), *_ends(pair)))
                 place = source.slice_at(np.array([*pair.spine_mm, z_mm]))
                 if place is not None:
                     found.append((verdict, np.array([np.nan, np.nan, z_mm]), place))
@@ -154,6 +155,12 @@ def decoder(settings: Settings, presence_threshold: float) -> Decoder:
         presence_threshold=presence_threshold,
         column=shape.column,
     )
+
+
+def _ends(pair: MipPair) -> tuple[float, float]:
+    """Give the world z (mm) of the lowest and the highest row of the MIPs."""
+    top, foot = pair.frontal.z_of_row([0, pair.rows - 1])
+    return float(foot), float(top)
 
 
 def _landmarks(found: list[tuple[Verdict, Floats, SliceReference]]) -> Landmarks:
