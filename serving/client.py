@@ -52,11 +52,13 @@ def locate(
 
 
 def case_name(path: Path) -> str:
-    """Return the name of a scan: that of its file or folder, without suffix."""
+    """Return the name of a scan as `vertebra-ml locate` has it: one named ct after its folder."""
+    name = path.name
     for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    return path.absolute().parent.name if name == "ct" else name
 
 
 def scan_bytes(path: Path) -> bytes:

@@ -12,8 +12,9 @@ from serving.client import ServerError, case_name, locate, scan_bytes
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
-    "a/ct.nii.gz": "ct",
-    "a/CT.NII.GZ": "CT",
+    "study-17/ct.nii.gz": "study-17",
+    "study-17/ct": "study-17",
+    "a/HEAD.NII.GZ": "HEAD",
     "b.nii": "b",
     "study.1.npz": "study.1",
     "dicom": "dicom",

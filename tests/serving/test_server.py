@@ -91,6 +91,17 @@ def test_every_form_by_every_way_equals_this_process(
     assert any(row["found"] for row in rows)
 
 
+@pytest.mark.parametrize("name", ["ts_example", "tcga_a10x"])
+def test_real_scans_equal_this_process(
+    served: Served, here: Localiser, real: Path, name: str
+) -> None:
+    path = real / "scans" / name / "ct.nii.gz"
+    expected = locate_here(here, open_case(path)).rows()
+    for send in ("parquet", "json"):
+        rows = locate(served.url, [path], send=send)
+        assert [{key: row[key] for key in ROW_COLUMNS} for row in rows] == expected
+
+
 def test_rows_answer_for_themselves(served: Served, scans: dict[str, Path]) -> None:
     good = base64.b64encode(scans["nifti"].read_bytes()).decode()
     status, answer = ask(
