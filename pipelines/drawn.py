@@ -10,9 +10,10 @@ from typing import Self
 from vertebra_ml.case import Case
 from vertebra_ml.landmarks import Truth
 from vertebra_ml.phantom import Phantom, draw
+from vertebra_ml.phantom.cohort import Population
 from vertebra_ml.volume import Volume
 
-POPULATIONS = ("training", "unlike")
+POPULATIONS: tuple[Population, ...] = ("training", "unlike")
 """Ranges drawn from in turn: bodies like those trained on, and others."""
 
 

@@ -18,6 +18,7 @@ from vertebra_ml.evaluation import Measures, in_words, write_evaluation
 def main(params: Params, kind: str) -> None:
     """Write ``reports/<kind>`` and run the gate ``metrics-<kind>``."""
     folder, section = REPORTS / kind, params.evaluate
+    (folder / "worst").mkdir(parents=True, exist_ok=True)
     localiser = models.load_model(MODELS / kind)
     split = read_table(PREPARED / "split.csv")
     scans = cases_by_id(params, split["case"][split["part"] == "test"])

@@ -11,10 +11,12 @@ from vertebra_ml import phantom
 from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.config import Params
 from vertebra_ml.limits import PHANTOM_RULES, bind, describe_archive, gate, row_count
+from vertebra_ml.phantom.cohort import Population
 from vertebra_ml.prepare import project
 
 MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive", "pipelines.compact")
-RANGES = {"train": "training", "validation": "unlike"}
+RANGES: dict[str, Population] = {"train": "training", "validation": "unlike"}
+"""Those tuned on are drawn from other bodies and scanners than those trained on."""
 
 
 def main(params: Params) -> None:
@@ -43,7 +45,7 @@ def main(params: Params) -> None:
     gate({"Phantoms": (table, rules)}, name="phantoms", folder=VALIDATION)
 
 
-def draw(name: str, seed: int, ranges: str, projection: dict[str, Any], path: Path) -> None:
+def draw(name: str, seed: int, ranges: Population, projection: dict[str, Any], path: Path) -> None:
     """Write the MIP archive of the trunk of ``seed`` to ``path``."""
     person = phantom.trunk(seed, ranges)
     pair = coarse(project(person.volume, **projection))

@@ -53,7 +53,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(text, "str"))
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def write_table(path: Path, rows: Iterable[Mapping[Any, object]]) -> pd.DataFrame:
     """Write rows as CSV, whole or not at all, and return them as read back."""
     write_text(path, pd.DataFrame(list(rows)).to_csv(index=False))
     return read_table(path)

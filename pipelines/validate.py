@@ -13,9 +13,9 @@ def main(params: Params) -> None:
     index = read_table(PREPARED / "index.csv")
     cases = raw_cases(params)
     rows = [
-        entry._asdict() | describe_case(case)
+        {str(name): value for name, value in entry.items()} | describe_case(case)
         for entry, case in tqdm(
-            zip(index.itertuples(index=False), cases, strict=True), "scans", len(index)
+            zip(index.to_dict("records"), cases, strict=True), "scans", len(index)
         )
     ]
     table = write_table(PREPARED / "scans.csv", rows)
