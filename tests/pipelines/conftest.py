@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CHANGES = {
-    "phantoms.train": 2, "phantoms.validation": 1, "phantoms.workers": 2,
+    "phantoms.train": 1, "phantoms.validation": 1, "phantoms.workers": 2,
     "models.slice_spotter.epochs": 1, "models.slice_spotter.steps_per_epoch": 2,
     "models.slice_spotter.batch": 2, "models.slice_spotter.validation_fields": 1,
     "evaluate.phantoms": 1, "evaluate.bootstrap": 50,
