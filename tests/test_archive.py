@@ -239,7 +239,11 @@ def test_damaged_bytes_are_refused(tmp_path: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not a zip")
-    for name, found in (("text.npz", "cannot be read"), ("none.npz", "no such file"), (".", "found")):
+    for name, found in (
+        ("text.npz", "cannot be read"),
+        ("none.npz", "no such file"),
+        (".", "found"),
+    ):
         with pytest.raises(DatasetError, match=found):
             read_archive(tmp_path / name)
 
