@@ -20,7 +20,7 @@ CELL_MM = (4.0, 4.0, 6.0)
 SHEET_MM = 10.0
 """Solid things thinner than this in a slice (table shell, blanket, cable, finger) are no body."""
 
-BRIDGE_MM = 45.0
+BRIDGE_MM = 30.0
 """Parts of a slice that touch over less than this (arm and trunk) are two."""
 
 LUNG_HU = -970
@@ -170,10 +170,10 @@ def trunk_only(mask: Mask, spine_cells: NDArray[np.float64], cells: Cells) -> Ma
     cores = shrunk(inner, times)
     away = np.abs(np.arange(mask.shape[0])[:, None] - spine_cells) * cells.spacing_mm[0]  # (x, z)
     near = np.broadcast_to((away[box[0]] <= ARM_GAP_MM)[:, None], inner.shape)
-    aside = (inner & ~_touching(inner, near)) | (cores & ~_touching(cores, near))
-    slices = np.flatnonzero(np.logical_or.reduce(aside, axis=(0, 1)))
-    if slices.size == 0:
+    trunk = _touching(cores, near)
+    if trunk is cores:
         return mask
+    slices = np.flatnonzero(np.logical_or.reduce(cores & ~trunk, axis=(0, 1)))
     inner, cores, near, hu = (a[:, :, slices] for a in (inner, cores, near, cells.hu[box]))
     near |= grown(_open_lung(inner, hu), times + 2)
     trunk = _touching(cores, near)
