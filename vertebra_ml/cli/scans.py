@@ -18,6 +18,9 @@ from vertebra_ml.cli.talk import (
 )
 
 if TYPE_CHECKING:
+    from vertebra_ml.archive import Archive
+    from vertebra_ml.case import Case
+    from vertebra_ml.config import Projection
     from vertebra_ml.models import Localiser
 
 PRODUCTION = "models:/vertebra-slice-spotter@production"
@@ -62,20 +65,40 @@ def mips(
     params: Settings = PARAMS,
 ) -> None:
     """Project scans: one MIP archive (.npz) a scan, frontal and sagittal, in mm."""
-    from vertebra_ml.archive import project_case, write_archive
+    from vertebra_ml.archive import write_archive
     from vertebra_ml.readers import open_cases
 
-    projection = settings(params).projection.arguments()
+    how = settings(params).projection
     cases = open_cases(scans)
     out.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     with bar(len(cases), "project") as progress:
         for case in cases:
             with collected(failures):
-                write_archive(out / f"{case.id}.npz", project_case(case, projection))
+                write_archive(out / f"{case.id}.npz", _projected(case, how))
             progress.update()
     typer.echo(f"{len(cases) - len(failures)} of {len(cases)} scans projected: {out}")
     finish(failures)
+
+
+def _projected(case: "Case", how: "Projection") -> "Archive":
+    """Project one raw case. Raises VertebraError."""
+    from vertebra_ml.archive import Archive
+    from vertebra_ml.errors import DatasetError
+    from vertebra_ml.prepare import project
+
+    if case.open_volume is None:
+        raise DatasetError(
+            case.source, found="a MIP archive", expected="a CT", fix="leave it out, it is projected"
+        )
+    volume = case.open_volume()
+    pair = project(
+        volume,
+        spacing_mm=how.spacing_mm,
+        body_threshold_hu=how.body_threshold_hu,
+        slab_mm=how.sagittal_slab_mm,
+    )
+    return Archive(case.id, case.patient, case.layout, pair, volume.origin, case.truth())
 
 
 @one_line_errors
