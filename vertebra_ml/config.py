@@ -67,11 +67,18 @@ class Split(Section):
     levels: SomeLevels
 
 
+class Cohort(Section):
+    """How many phantoms: whole trunks, and scans as they come (any part, field and spacing)."""
+
+    trunks: Count
+    scans: int = Field(ge=0)
+
+
 class Phantoms(Section):
     """Size of the synthetic cohort."""
 
-    train: Count
-    validation: Count
+    train: Cohort
+    validation: Cohort
     workers: Count
 
 

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CHANGES = {
-    "phantoms.train": 1, "phantoms.validation": 1, "phantoms.workers": 2,
+    "phantoms.train": {"trunks": 1, "scans": 1}, "phantoms.validation": {"trunks": 1, "scans": 0},
+    "phantoms.workers": 2,
     "models.slice_spotter.epochs": 1, "models.slice_spotter.steps_per_epoch": 2,
     "models.slice_spotter.batch": 2, "models.slice_spotter.validation_fields": 1,
     "evaluate.phantoms": 1, "evaluate.bootstrap": 50,
