@@ -22,7 +22,7 @@ UNSEEN = 70_000_000
 """Far above the seeds of the training, validation and test parts (pipelines/phantoms.py)."""
 
 SAME_MM = 1.0
-"""The issue's tolerance; axis-aligned turns move no voxel, so the answers should agree to the digit."""
+"""Turns by right angles move no voxel; this is what a slice of thin scans is thick."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Bad input on the command line: one line each, status 1, nothing half written, the rest finished."""
+"""Bad input on the command line: a line each, status 1, nothing half written, the rest done."""
 
 import csv
 import gzip

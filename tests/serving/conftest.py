@@ -18,19 +18,10 @@ import pytest
 
 from vertebra_ml import tracking
 from vertebra_ml.landmarks import ModelIdentity
-from vertebra_ml.models.architectures import architecture
-from vertebra_ml.models.contract import Contract, Settings
 
 ROOT = Path(__file__).parents[2]
 NAME = "vertebra-slice-spotter"
 START_S, POLL_S = 300.0, 0.2
-SETTINGS = {
-    "levels": ("T12", "L3"), "auxiliary_levels": ("T11", "T12", "L1", "L2", "L3", "L4"),
-    "architecture": "compact", "loss": "bce", "target": "gaussian", "target_sigma_mm": 4.0,
-    "epochs": 1, "steps_per_epoch": 1, "batch": 1, "learning_rate": 0.001, "patience": 1,
-    "minutes": 1.0, "validation_fields": 1, "presence_threshold": 0.0, "warning_score": 0.6,
-}  # fmt: skip
-PREPARATION = {"spacing_mm": 1.0, "body_threshold_hu": -300, "sagittal_slab_mm": 60.0}
 
 
 @dataclass(frozen=True)
@@ -42,24 +33,6 @@ class Served:
     log: Path
     folder: Path
     identity: ModelIdentity
-
-
-@pytest.fixture(scope="session")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the model folder of a network with seeded, untrained weights."""
-    import keras
-
-    folder = tmp_path_factory.mktemp("untrained")
-    settings = Settings.of(SETTINGS)
-    keras.utils.set_random_seed(5)
-    network = architecture(settings.architecture).network(len(settings.heads))
-    network.save_weights(folder / "model.weights.h5")
-    Contract(
-        kind="slice_spotter", settings=settings, preparation=PREPARATION,
-        thresholds={"presence": 0.0, "warning": 0.6}, seed=5, data_hash="0f1e2d", limits={},
-    ).write(folder)  # fmt: skip
-    (folder / "history.csv").write_text("epoch,loss\n1,0.7\n")
-    return folder
 
 
 @pytest.fixture(scope="session")
