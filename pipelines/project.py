@@ -14,12 +14,11 @@ from pipelines.stage import (
     run,
     write_table,
 )
-from vertebra_ml.archive import Archive, write_archive
+from vertebra_ml.archive import write_archive
 from vertebra_ml.case import Case
 from vertebra_ml.config import Params
-from vertebra_ml.errors import DatasetError
 from vertebra_ml.limits import MIP_RULES, bind, describe_archive, gate, row_count
-from vertebra_ml.prepare import project
+from vertebra_ml.projected import project_case
 
 MADE_BY = ("vertebra_ml.prepare", "vertebra_ml.archive", "vertebra_ml.readers")
 
@@ -32,7 +31,7 @@ def main(params: Params) -> None:
     scans = read_table(PREPARED / "scans.csv").to_csv()
     folder = PREPARED / "mips"
     tasks = {
-        f"{case.id}.npz": partial(project_case, case, projection)
+        f"{case.id}.npz": partial(write, case, projection)
         for case in cases_by_id(params, split.index)
     }
     key = product_key(MADE_BY, projection | {"scans": scans})
@@ -46,16 +45,9 @@ def main(params: Params) -> None:
     gate({"MIP archives": (table, rules)}, name="mips", folder=VALIDATION)
 
 
-def project_case(case: Case, projection: dict[str, Any], path: Path) -> None:
+def write(case: Case, projection: dict[str, Any], path: Path) -> None:
     """Write the MIP archive of one raw case to ``path``. Raises VertebraError."""
-    if case.open_volume is None:
-        raise DatasetError(
-            case.source, found="a MIP archive", expected="a raw scan", fix="take it out of data/"
-        )
-    volume = case.open_volume()
-    pair = project(volume, **projection)
-    entry = Archive(case.id, case.patient, case.layout, pair, volume.origin, case.truth())
-    write_archive(path, entry)
+    write_archive(path, project_case(case, projection))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,14 @@ class Projection(Section):
     body_threshold_hu: int
     sagittal_slab_mm: Positive
 
+    def arguments(self) -> dict[str, Any]:
+        """Return what ``prepare.project`` wants, by name."""
+        return {
+            "spacing_mm": self.spacing_mm,
+            "body_threshold_hu": self.body_threshold_hu,
+            "slab_mm": self.sagittal_slab_mm,
+        }
+
 
 class SliceSpotter(Section):
     """Settings of the model kind ``slice_spotter``."""

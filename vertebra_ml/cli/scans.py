@@ -1,6 +1,5 @@
 """Commands on scans: locate levels, project to MIPs, measure a model on a labelled data set."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +13,11 @@ from vertebra_ml.cli.talk import (
     collected,
     finish,
     one_line_errors,
+    quiet_start,
     settings,
 )
 
 if TYPE_CHECKING:
-    from vertebra_ml.archive import Archive
-    from vertebra_ml.case import Case
-    from vertebra_ml.config import Projection
     from vertebra_ml.models import Localiser
 
 PRODUCTION = "models:/vertebra-slice-spotter@production"
@@ -66,39 +63,20 @@ def mips(
 ) -> None:
     """Project scans: one MIP archive (.npz) a scan, frontal and sagittal, in mm."""
     from vertebra_ml.archive import write_archive
+    from vertebra_ml.projected import project_case
     from vertebra_ml.readers import open_cases
 
-    how = settings(params).projection
+    how = settings(params).projection.arguments()
     cases = open_cases(scans)
     out.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     with bar(len(cases), "project") as progress:
         for case in cases:
             with collected(failures):
-                write_archive(out / f"{case.id}.npz", _projected(case, how))
+                write_archive(out / f"{case.id}.npz", project_case(case, how))
             progress.update()
     typer.echo(f"{len(cases) - len(failures)} of {len(cases)} scans projected: {out}")
     finish(failures)
-
-
-def _projected(case: "Case", how: "Projection") -> "Archive":
-    """Project one raw case. Raises VertebraError."""
-    from vertebra_ml.archive import Archive
-    from vertebra_ml.errors import DatasetError
-    from vertebra_ml.prepare import project
-
-    if case.open_volume is None:
-        raise DatasetError(
-            case.source, found="a MIP archive", expected="a CT", fix="leave it out, it is projected"
-        )
-    volume = case.open_volume()
-    pair = project(
-        volume,
-        spacing_mm=how.spacing_mm,
-        body_threshold_hu=how.body_threshold_hu,
-        slab_mm=how.sagittal_slab_mm,
-    )
-    return Archive(case.id, case.patient, case.layout, pair, volume.origin, case.truth())
 
 
 @one_line_errors
@@ -132,11 +110,11 @@ def evaluate(
 
 def _localiser(model: str) -> "Localiser":
     """Load a model from the registry or from a folder. Raises ModelError."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else it greets on standard error
-    from vertebra_ml.models import load_model
+    with quiet_start():
+        from vertebra_ml.models import load_model
 
-    if not model.startswith("models:/"):
-        return load_model(Path(model))
-    from vertebra_ml import tracking
+        if not model.startswith("models:/"):
+            return load_model(Path(model))
+        from vertebra_ml import tracking
 
-    return load_model(*tracking.fetch(model))
+        return load_model(*tracking.fetch(model))
