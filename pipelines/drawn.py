@@ -13,12 +13,13 @@ from vertebra_ml.phantom import Phantom, draw
 from vertebra_ml.phantom.cohort import Population
 from vertebra_ml.volume import Volume
 
-POPULATIONS: tuple[Population, ...] = ("training", "unlike")
-"""Ranges drawn from in turn: bodies like those trained on, and others."""
+POPULATIONS: dict[Population, str] = {"training": "phantom", "unlike": "phantom-unlike"}
+"""Ranges drawn from in turn, and the group they are reported under: bodies and scanners like those
+trained on, and others."""
 
 
 class DrawnAhead:
-    """Cases of the group ``phantom`` whose CTs are drawn by worker processes, in order.
+    """Cases whose CTs are drawn by worker processes, in order; ``POPULATIONS`` names their groups.
 
     At most ``workers`` + 1 CTs are in memory or in the making; each can be opened once.
     """
@@ -51,7 +52,7 @@ class DrawnAhead:
                 f"phantom-test-{seed}",
                 f"phantom-test-{seed}",
                 Path(f"phantom-test-{seed}"),
-                "phantom",
+                POPULATIONS[_population(place)],
                 partial(self._open, place),
                 partial(self._truths.__getitem__, place),
             )
@@ -61,8 +62,13 @@ class DrawnAhead:
     def _open(self, place: int) -> Volume:
         for number in range(place, min(place + self._window, len(self._seeds))):
             if number not in self._coming and number not in self._truths:
-                population = POPULATIONS[number % len(POPULATIONS)]
-                self._coming[number] = self._pool.submit(draw, self._seeds[number], population)
+                self._coming[number] = self._pool.submit(
+                    draw, self._seeds[number], _population(number)
+                )
         person = self._coming.pop(place).result()
         self._truths[place] = person.truth
         return person.volume
+
+
+def _population(place: int) -> Population:
+    return tuple(POPULATIONS)[place % len(POPULATIONS)]
