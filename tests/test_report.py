@@ -150,3 +150,9 @@ def test_the_file_is_written_at_once(tmp_path):
         write(None)
     assert path.read_text() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_phantoms_of_unlike_ranges_are_phantoms_too():
+    table = metrics.as_table([row | {"group": "phantom-unlike"} for row in ROWS])
+    assert "labelled data sets" not in report.measured_on(table)
+    assert "10 phantoms" in report.measured_on(table)

@@ -161,8 +161,9 @@ def measured_on(table: "pd.DataFrame") -> str:
     if table.empty:
         return "Nothing was measured: no labelled scan was answered."
     counts = table.groupby("group")["case"].nunique()
-    real = ", ".join(f"{n} of {group}" for group, n in counts.items() if group != SYNTHETIC)
-    drawn = int(counts.get(SYNTHETIC, 0))
+    synthetic = counts.index.str.startswith(SYNTHETIC)
+    real = ", ".join(f"{n} of {group}" for group, n in counts[~synthetic].items())
+    drawn = int(counts[synthetic].sum())
     parts = [f"{drawn} phantoms (drawn, not taken from people)"] if drawn else []
     parts += [f"labelled data sets: {real}"] if real else []
     said = f"Measured on {counts.sum()} scans: {'; '.join(parts)}."
