@@ -97,7 +97,7 @@ def test_tracked_text_names_no_machine() -> None:
         ["git", "ls-files", "*.py", "*.md", "*.yaml", "*.toml", "*.html", "*.json", "Makefile"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    machine = (f"{ROOT.parent}/", f"{Path.home()}/")
+    machine = (f"{ROOT}/", f"{Path.home()}/")
     holding = [
         name
         for name in listed.stdout.split("\n")
