@@ -13,7 +13,7 @@ from vertebra_ml import readers
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.readers.writers import WRITERS, write_case
 
-WRITTEN = {"plain": "plain", "plain-dicom": "plain", "verse": "verse"}
+WRITTEN = {name: {"plain-dicom": "plain"}.get(name, name) for name in WRITERS}
 """How a case is written -> the layout that reads it."""
 REAL = Path(__file__).parents[3] / "shared" / "real" / "scans"
 

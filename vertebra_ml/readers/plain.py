@@ -5,6 +5,7 @@ root/CASE/landmarks.json
 """
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from vertebra_ml.case import ID_PATTERN, Case
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.readers.scans import open_volume
+from vertebra_ml.readers.writers import write_json, write_nifti
 from vertebra_ml.volume import Volume
 
 SCANS: Final = ("ct.nii.gz", "ct.nii", "ct", "ct.zip")
@@ -145,3 +147,48 @@ def _unlike(path: Path, found: str) -> DatasetError:
         expected='{"frame": "RAS", "unit": "mm", "landmarks": {"L3": [x, y, z]}, "visible": [...]}',
         fix="correct the file; docs/data.md shows one",
     )
+
+
+def write(root: Path, case: str, volume: Volume, truth: Truth | None, patient: str) -> Path:
+    """Write a case with its CT as ct.nii.gz; return that."""
+    scan = root / case / "ct.nii.gz"
+    write_nifti(scan, volume)
+    write_landmarks(scan.with_name(LANDMARKS), truth, patient)
+    return scan
+
+
+def write_dicom(root: Path, case: str, volume: Volume, truth: Truth | None, patient: str) -> Path:
+    """Write a case with its CT as a folder of DICOM slices; return that."""
+    scan = root / case / "ct"
+    write_dicom_folder(scan, volume, seed=case)
+    write_landmarks(scan.with_name(LANDMARKS), truth, patient)
+    return scan
+
+
+def write_dicom_folder(folder: Path, volume: Volume, *, seed: str) -> None:
+    """Write a series as a folder that replaces what was there, whole or not at all."""
+    from vertebra_ml.readers.dicom_writer import write_series
+
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_series(partial, volume, seed=seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+def write_landmarks(path: Path, truth: Truth | None, patient: str) -> None:
+    """Write ``landmarks.json`` as `read_landmarks` reads it; nothing where there is no truth."""
+    if truth is None:
+        return
+    marks = truth.landmarks
+    content = {
+        "frame": "RAS",
+        "unit": "mm",
+        "patient": patient,
+        "landmarks": {
+            label: [None if np.isnan(v) else round(float(v), 3) for v in point]
+            for label, point in zip(marks.labels, marks.points_mm, strict=True)
+        },
+        "visible": list(truth.visible),
+    }
+    write_json(path, content)

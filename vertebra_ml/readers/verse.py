@@ -14,12 +14,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from vertebra_ml.anatomy import LEVEL_OF_VERSE_ID, LEVELS, RANK, SACRUM_VERSE_ID, successors
+from vertebra_ml.anatomy import (
+    LEVEL_OF_VERSE_ID,
+    LEVELS,
+    RANK,
+    SACRUM_VERSE_ID,
+    VERSE_ID,
+    successors,
+)
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, GeometryError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.readers.plain import read_json
 from vertebra_ml.readers.scans import open_volume
+from vertebra_ml.readers.writers import write_json, write_nifti
 from vertebra_ml.volume import Volume
 
 SCAN_ENDINGS: Final = ("_ct.nii.gz", "_ct.nii")
@@ -126,3 +134,36 @@ def _unlike(path: Path, found: str) -> DatasetError:
         "labels 1-25 and 28 for vertebrae, each once",
         fix="correct the file, or drop the case",
     )
+
+
+def write(root: Path, case: str, volume: Volume, truth: Truth | None, patient: str) -> Path:
+    """Write a case as BIDS names it; ``visible`` and points of height alone are left out.
+
+    Raises DatasetError for an underscore in either name.
+    """
+    if "_" in case + patient:
+        raise DatasetError(
+            root,
+            found=f"the names {case!r} and {patient!r}",
+            expected="names without underscore: it parts the entities of a BIDS name",
+            fix="use hyphens",
+        )
+    subject = f"sub-{patient}"
+    stem = subject if patient == case else f"{subject}_split-{case}"
+    scan = root / RAW / subject / f"{stem}_ct.nii.gz"
+    write_nifti(scan, volume)
+    if truth is not None:
+        path = root / DERIVED / subject / f"{stem}_seg-subreg_ctd.json"
+        write_json(path, _entries(volume, truth))
+    return scan
+
+
+def _entries(volume: Volume, truth: Truth) -> list[dict[str, object]]:
+    """Return VerSe's entries: voxel indices of the image in its own orientation."""
+    entries: list[dict[str, object]] = [{"direction": list(volume.orientation)}]
+    marks = truth.landmarks
+    for label, voxel in zip(marks.labels, volume.world_to_voxel(marks.points_mm), strict=True):
+        if np.isfinite(voxel).all():
+            x, y, z = (round(float(v), 4) for v in voxel)
+            entries.append({"label": VERSE_ID[label], "X": x, "Y": y, "Z": z})
+    return entries
