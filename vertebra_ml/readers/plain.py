@@ -5,6 +5,7 @@ root/CASE/landmarks.json
 """
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from vertebra_ml.case import ID_PATTERN, Case
-from vertebra_ml.errors import DatasetError
+from vertebra_ml.errors import DatasetError, LimitError
 from vertebra_ml.landmarks import Landmarks, Truth
+from vertebra_ml.readers.roots import check_within
 from vertebra_ml.readers.scans import open_volume
 from vertebra_ml.readers.writers import write_json, write_nifti
 from vertebra_ml.volume import Volume
@@ -32,23 +34,24 @@ JSON_BYTES_MAX: Final = 10_000_000
 def find(root: Path, *, voxels_max: int) -> list[Case]:
     """Make a case of each folder below ``root`` that is not hidden.
 
-    The patient is the optional ``patient`` of ``landmarks.json``, else the case itself.
+    The patient is the optional ``patient`` of ``landmarks.json``, else the case itself. A case
+    whose files links lead out of ``root`` fails when it is opened.
 
     Raises DatasetError for a folder whose name cannot be an id.
     """
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return [_case(folder, voxels_max) for folder in folders]
+    return [_case(root, folder, voxels_max) for folder in folders]
 
 
-def _case(folder: Path, voxels_max: int) -> Case:
+def _case(root: Path, folder: Path, voxels_max: int) -> Case:
     labels = folder / LANDMARKS
     return Case(
         folder.name,
-        _patient(labels) or folder.name,
+        patient_in(root, labels) or folder.name,
         folder,
         "plain",
-        partial(read_scan, folder, voxels_max=voxels_max),
-        partial(read_landmarks, labels) if labels.exists() else None,
+        partial(read_scan, root, folder, voxels_max=voxels_max),
+        partial(read_landmarks, labels, root) if os.path.lexists(labels) else None,
     )
 
 
@@ -57,8 +60,12 @@ def scans_in(folder: Path) -> list[Path]:
     return [folder / name for name in SCANS if (folder / name).exists()]
 
 
-def read_scan(folder: Path, *, voxels_max: int) -> Volume:
-    """Read the one CT of a case folder; raise DatasetError where there is none or more than one."""
+def read_scan(root: Path, folder: Path, *, voxels_max: int) -> Volume:
+    """Read the one CT of a case folder of the data set at ``root``.
+
+    Raises DatasetError where there is none or more than one, LimitError where links lead out.
+    """
+    check_within(root, folder)
     scans = scans_in(folder)
     if len(scans) != 1:
         raise DatasetError(
@@ -67,15 +74,17 @@ def read_scan(folder: Path, *, voxels_max: int) -> Volume:
             expected=f"one of {', '.join(SCANS)}",
             fix="leave one scan in each case folder",
         )
-    return open_volume(scans[0], voxels_max=voxels_max)
+    return open_volume(check_within(root, scans[0]), voxels_max=voxels_max)
 
 
-def read_landmarks(path: Path) -> Truth:
+def read_landmarks(path: Path, root: Path | None = None) -> Truth:
     """Read ``landmarks.json``: body centres in RAS mm, and every level in the scan.
 
     ``[null, null, z]`` is a point whose height alone is known. Raises DatasetError naming the key
-    at fault.
+    at fault, LimitError where links lead out of ``root``.
     """
+    if root is not None:
+        check_within(root, path)
     content = read_json(path)
     if not isinstance(content, dict):
         raise _unlike(path, f"a JSON {type(content).__name__}")
@@ -116,11 +125,11 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def _patient(path: Path) -> str:
+def patient_in(root: Path, path: Path) -> str:
     """Return the patient that a label file names; a fault in the file is told when it is read."""
     try:
-        patient = read_json(path).get("patient", "") if path.exists() else ""
-    except (DatasetError, AttributeError):
+        patient = read_json(check_within(root, path)).get("patient", "") if path.exists() else ""
+    except (DatasetError, LimitError, AttributeError):
         return ""
     return patient if isinstance(patient, str) and ID_PATTERN.fullmatch(patient) else ""
 

@@ -26,6 +26,7 @@ from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, GeometryError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.readers.plain import read_json
+from vertebra_ml.readers.roots import check_within, files_below
 from vertebra_ml.readers.scans import open_volume
 from vertebra_ml.readers.writers import write_json, write_nifti
 from vertebra_ml.volume import Volume
@@ -38,12 +39,17 @@ DERIVED: Final = "derivatives"
 
 
 def find(root: Path, *, voxels_max: int) -> list[Case]:
-    """Make a case of each CT below ``root`` named ``sub-...``; that entity is the patient."""
-    scans = [path for ending in SCAN_ENDINGS for path in root.rglob(f"sub-*{ending}")]
-    return [_case(path, voxels_max) for path in sorted(scans)]
+    """Make a case of each CT below ``root`` named ``sub-...``; that entity is the patient.
+
+    A case whose files links lead out of ``root`` fails when it is opened.
+
+    Raises LimitError for a linked folder that leads out of ``root``.
+    """
+    scans = [path for path in files_below(root) if path.name.startswith("sub-")]
+    return [_case(root, path, voxels_max) for path in scans if path.name.endswith(SCAN_ENDINGS)]
 
 
-def _case(scan: Path, voxels_max: int) -> Case:
+def _case(root: Path, scan: Path, voxels_max: int) -> Case:
     name = next(scan.name.removesuffix(e) for e in SCAN_ENDINGS if scan.name.endswith(e))
     labels = _centroid_files(scan, name)
     return Case(
@@ -51,8 +57,8 @@ def _case(scan: Path, voxels_max: int) -> Case:
         name.split("_")[0],
         scan,
         "verse",
-        partial(open_volume, scan, voxels_max=voxels_max),
-        partial(_read_labels, labels, scan, voxels_max=voxels_max) if labels else None,
+        partial(_read_scan, root, scan, voxels_max=voxels_max),
+        partial(_read_labels, root, labels, scan, voxels_max=voxels_max) if labels else None,
     )
 
 
@@ -66,7 +72,13 @@ def _centroid_files(scan: Path, name: str) -> tuple[Path, ...]:
     )
 
 
-def _read_labels(files: tuple[Path, ...], scan: Path, *, voxels_max: int) -> Truth:
+def _read_scan(root: Path, scan: Path, *, voxels_max: int) -> Volume:
+    return open_volume(check_within(root, scan), voxels_max=voxels_max)
+
+
+def _read_labels(root: Path, files: tuple[Path, ...], scan: Path, *, voxels_max: int) -> Truth:
+    for path in (*files, scan):
+        check_within(root, path)
     if len(files) > 1:
         raise DatasetError(
             scan,
