@@ -10,7 +10,7 @@ import pytest
 
 from tests.layouts import GRIDS, POINTS_MM, TRUTH, VISIBLE, assert_same_scan, make_scan, write
 from vertebra_ml import readers
-from vertebra_ml.errors import DatasetError
+from vertebra_ml.errors import DatasetError, LimitError
 from vertebra_ml.readers.writers import WRITERS, write_case
 
 WRITTEN = {name: {"plain-dicom": "plain"}.get(name, name) for name in WRITERS}
@@ -136,3 +136,40 @@ def test_every_real_scan_opens_with_its_landmarks_inside() -> None:
         assert volume.array.dtype == np.int16
         if truth is not None:
             assert volume.contains(truth.landmarks.points_mm).all()
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_file_that_leads_out_of_the_data_set_is_refused_by_name(
+    tmp_path: Path, written: str
+) -> None:
+    write(tmp_path / "root", written, GRIDS["plain RAS"])
+    files = sorted(path for path in (tmp_path / "root").rglob("*") if path.is_file())
+    for path in {path.suffix: path for path in files}.values():
+        outside = tmp_path / path.name
+        path.rename(outside)
+        path.symlink_to(outside)
+        with pytest.raises(LimitError, match=f"{path.name}: .*link that leads out") as caught:
+            _open_all(tmp_path / "root", written)
+        assert str(outside.parent / "root") in caught.value.where
+        path.unlink()
+        outside.rename(path)
+    _open_all(tmp_path / "root", written)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_folder_that_leads_out_of_the_data_set_is_refused_by_name(
+    tmp_path: Path, written: str
+) -> None:
+    write(tmp_path / "elsewhere", written, GRIDS["plain RAS"])
+    (tmp_path / "root").mkdir()
+    for path in (tmp_path / "elsewhere").iterdir():
+        (tmp_path / "root" / path.name).symlink_to(path)
+    with pytest.raises(LimitError, match="link that leads out"):
+        _open_all(tmp_path / "root", written)
+
+
+def _open_all(root: Path, written: str) -> None:
+    for case in readers.find(root, WRITTEN[written]):
+        if case.open_volume:
+            case.open_volume()
+        case.truth()
