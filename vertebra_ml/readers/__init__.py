@@ -30,6 +30,7 @@ __all__ = [
 Finder = Callable[..., list[Case]]
 
 LAYOUTS: Final[dict[str, str]] = {
+    "glocker": "vertebra_ml.readers.glocker:find",
     "plain": "vertebra_ml.readers.plain:find",
     "verse": "vertebra_ml.readers.verse:find",
 }

@@ -114,7 +114,7 @@ def read_centroids(path: Path, scan: Path, *, voxels_max: int) -> Truth:
     if len(dict(voxels)) != len(voxels):
         raise _unlike(path, "a label given twice")
     points = {level: turned.voxel_to_world(np.array(voxel)) for level, voxel in voxels}
-    return Truth(Landmarks.of(points), _neighbours(tuple(points)))
+    return Truth(Landmarks.of(points), neighbours(tuple(points)))
 
 
 def _centroid(path: Path, number: int, entry: Any) -> tuple[str, tuple[float, ...]] | None:
@@ -129,7 +129,7 @@ def _centroid(path: Path, number: int, entry: Any) -> tuple[str, tuple[float, ..
     return LEVEL_OF_VERSE_ID[label], voxel
 
 
-def _neighbours(labels: tuple[str, ...]) -> tuple[str, ...]:
+def neighbours(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the levels that can follow the labelled ones at either end."""
     if not labels:
         return ()

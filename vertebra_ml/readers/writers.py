@@ -14,6 +14,7 @@ from vertebra_ml.volume import Volume
 Writer = Callable[[Path, str, Volume, Truth | None, str], Path]
 
 WRITERS: Final[dict[str, str]] = {
+    "glocker": "vertebra_ml.readers.glocker:write",
     "plain": "vertebra_ml.readers.plain:write",
     "plain-dicom": "vertebra_ml.readers.plain:write_dicom",
     "verse": "vertebra_ml.readers.verse:write",
