@@ -128,7 +128,7 @@ BAD: dict[str, tuple[str, tuple[str, ...], str]] = {
     "NaN": ("# 0", ("200\tL1_center\tnan\t2\t3",), "L1 at nan 2 3"),
     "infinite": ("# 0", ("200\tL1_center\tinf\t2\t3",), "L1 at inf 2 3"),
     "a comma": ("# 0", ("200\tL1_center\t1,5\t2\t3",), "L1 at 1,5 2 3"),
-    "outside": ("# 0", (ROWS[0], "200\tL1_center\t300\t2\t3"), "L1 outside of the scan; expected mm"),
+    "outside": ("# 0", (ROWS[0], "200\tL1_center\t300\t2\t3"), "L1 outside of the scan; expected"),
     "voxels instead of mm": ("# 0", ("200\tL1_center\t200\t250\t80",), "L1 outside of the scan"),
     "world RAS": ("# 0", ("200\tL1_center\t10\t-20\t-600",), "inside when .* world mm, RAS or LPS"),
     "world LPS": ("# 0", ("200\tL1_center\t125\t50\t-600",), "they lie inside .* world mm, LPS"),

@@ -43,7 +43,8 @@ def test_cases_cross_processes_and_open_nothing_before_asked(tmp_path: Path, wri
     original = write(tmp_path, written, GRIDS["oblique"])
     (case,) = pickle.loads(pickle.dumps(readers.find(tmp_path, WRITTEN[written])))
     assert_same_scan(case.open_volume(), original, hu=0.5)
-    scan = next(tmp_path.rglob("*ct*.gz"), None) or next(tmp_path.rglob("*.dcm"))
+    volumes = [path for path in tmp_path.rglob("*.nii.gz") if not path.name.startswith("mask")]
+    scan = volumes[0] if volumes else next(tmp_path.rglob("*.dcm"))
     scan.write_bytes(b"broken")
     assert [c.id for c in readers.find(tmp_path, WRITTEN[written])] == [case.id]
     with pytest.raises(DatasetError):
@@ -113,8 +114,8 @@ def test_one_id_in_two_places_is_refused(tmp_path: Path) -> None:
 
 
 def test_looking_for_cases_imports_no_image_package(tmp_path: Path) -> None:
-    write(tmp_path / "plain", "plain", GRIDS["plain RAS"])
-    write(tmp_path / "verse", "verse", GRIDS["plain RAS"])
+    for layout in readers.LAYOUTS:
+        write(tmp_path / layout, layout, GRIDS["plain RAS"])
     code = (
         "import sys; from pathlib import Path; from vertebra_ml import readers\n"
         "for layout in readers.LAYOUTS:\n"
