@@ -32,6 +32,7 @@ Finder = Callable[..., list[Case]]
 LAYOUTS: Final[dict[str, str]] = {
     "glocker": "vertebra_ml.readers.glocker:find",
     "plain": "vertebra_ml.readers.plain:find",
+    "raw": "vertebra_ml.readers.raw:find",
     "verse": "vertebra_ml.readers.verse:find",
 }
 """Name of a data set's layout -> ``module:function`` with ``find(root, *, voxels_max)``."""

@@ -86,19 +86,16 @@ def _read_fully(stream: BinaryIO, target: memoryview) -> int:
 def _convert(values: NDArray[Any], stored: Stored, target: NDArray[Any]) -> int:
     """Write ``values`` as HU into ``target``; return how many were not finite and became air."""
     scaled = stored.slope != 1 or stored.intercept != 0
-    if target.dtype == np.int16:
-        if scaled or not np.can_cast(values.dtype, np.int16):
-            wide = values.astype(np.float64) * stored.slope + stored.intercept
-            np.clip(wide, INT16.min, INT16.max, out=wide)
-            values = wide
-        target[:] = values
-        return 0
     # In float64, so that HU do not depend on the order of operations. What overflows or signals
-    # ends as infinity or NaN, and then as air.
+    # ends at an end of int16, or as infinity or NaN and then as air.
     with np.errstate(over="ignore", invalid="ignore"):
         if scaled:
             values = values.astype(np.float64) * stored.slope + stored.intercept
+        if target.dtype == np.int16 and not np.can_cast(values.dtype, np.int16):
+            values = np.clip(values.astype(np.float64), INT16.min, INT16.max)
         target[:] = values
+    if target.dtype == np.int16:
+        return 0
     finite = np.isfinite(target)
     if finite.all():
         return 0

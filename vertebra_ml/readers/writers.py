@@ -17,6 +17,7 @@ WRITERS: Final[dict[str, str]] = {
     "glocker": "vertebra_ml.readers.glocker:write",
     "plain": "vertebra_ml.readers.plain:write",
     "plain-dicom": "vertebra_ml.readers.plain:write_dicom",
+    "raw": "vertebra_ml.readers.raw:write",
     "verse": "vertebra_ml.readers.verse:write",
 }
 """How a case is written -> ``module:function`` with ``write(root, case, volume, truth, patient)``,
