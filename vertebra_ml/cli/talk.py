@@ -30,7 +30,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except VertebraError as error:
-            typer.echo(f"error: {error}", err=True)
+            _tell(error)
             raise typer.Exit(1) from None
 
     return told
@@ -65,9 +65,14 @@ def collected(failures: list[str]) -> Iterator[None]:
 def finish(failures: Sequence[str]) -> None:
     """Print each failure in a line of its own; exit status 1 where there is one."""
     for line in failures:
-        typer.echo(f"error: {line}", err=True)
+        _tell(line)
     if failures:
         raise typer.Exit(1)
+
+
+def _tell(line: object) -> None:
+    """Print an error's line; a file name that is not UTF-8 is spelt out."""
+    typer.echo(f"error: {line}".encode(errors="backslashreplace").decode(), err=True)
 
 
 def bar(total: int, what: str) -> Any:
