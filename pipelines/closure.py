@@ -33,9 +33,9 @@ def closure(module: str, root: Path = ROOT, without: tuple[str, ...] = ()) -> se
     return seen
 
 
-def code_hash(modules: Iterable[str], root: Path = ROOT) -> str:
+def code_hash(modules: Iterable[str], root: Path = ROOT, without: tuple[str, ...] = ()) -> str:
     """Return a digest of every file that ``modules`` can run, by name and content."""
-    files = sorted(set().union(*(closure(module, root) for module in modules)))
+    files = sorted(set().union(*(closure(module, root, without) for module in modules)))
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.as_posix()}\0".encode() + (root / path).read_bytes())

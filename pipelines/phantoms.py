@@ -62,7 +62,8 @@ def main(params: Params) -> None:
     tasks = {name: partial(write, person, projection) for name, person in people.items()}
     folder = PREPARED / "phantoms"
     key = product_key(MADE_BY, projection | {"seed": params.seed})
-    make_all(tasks, folder=folder, key=key, workers=params.phantoms.workers)
+    keys = dict.fromkeys(tasks, key)  # a phantom's name holds its seed
+    make_all(tasks, folder=folder, keys=keys, workers=params.phantoms.workers)
     rows = [
         describe_archive(folder / name, spacing_mm=projection["spacing_mm"])
         | {"part": person.part, "kind": person.kind, "seed": person.seed}

@@ -1,15 +1,23 @@
-"""Deal the patients into training, validation and test."""
+"""Deal the patients into training, validation and test; who has a part already keeps it."""
+
+import json
 
 import pandas as pd
 
-from pipelines.stage import PREPARED, VALIDATION, read_table, run, write_table
+from pipelines.stage import PREPARED, VALIDATION, read_table, run, write_table, write_text
 from vertebra_ml.config import Params
 from vertebra_ml.limits import PART_RULES, SPLIT_RULES, gate
 from vertebra_ml.split import PARTS, leaks, split_patients
 
+MADE = PREPARED / "split.made.json"
+"""The parts dealt, and by which settings: other settings deal anew."""
+
 
 def main(params: Params) -> None:
-    """Write ``prepared/split.csv``, a row a scan, and run the gate ``split``."""
+    """Write ``prepared/split.csv``, a row a scan, and run the gate ``split``.
+
+    ``prepared/split.made.json`` remembers every patient's part for the next run.
+    """
     scans = read_table(PREPARED / "scans.csv")
     scans["labels"] = scans["labels"].fillna("")
     levels_of = {
@@ -18,11 +26,27 @@ def main(params: Params) -> None:
     }
     shares = {part: getattr(params.split, part) for part in PARTS}
     levels = params.split.levels
-    part_of = split_patients(levels_of, shares, levels, params.seed)
+    settings = {"seed": params.seed, "shares": shares, "levels": list(levels)}
+    part_of = split_patients(levels_of, shares, levels, params.seed, earlier(settings))
     rows = scans[["case", "patient", "layout", "labels", "fingerprint"]]
     rows = rows.assign(part=rows["patient"].map(part_of))
     write_table(PREPARED / "split.csv", rows.to_dict("records"))
     check(rows, shares, levels)
+    made = {"settings": settings, "parts": part_of}
+    write_text(MADE, json.dumps(made, indent=0, sort_keys=True))
+
+
+def earlier(settings: dict[str, object]) -> dict[str, str]:
+    """Return patient -> part of the split dealt before by these settings; empty if there is none.
+
+    One that a gate stopped is not remembered.
+    """
+    try:
+        made = json.loads(MADE.read_text(encoding="utf-8"))
+        same = made["settings"] == settings
+        return {str(p): part for p, part in made["parts"].items() if same and part in PARTS}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def check(split: pd.DataFrame, shares: dict[str, float], levels: tuple[str, ...]) -> None:

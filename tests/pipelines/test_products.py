@@ -1,12 +1,16 @@
 """Products made one by one: kept after a failure or a kill, made anew when their key changes."""
 
+import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pipelines.products import make_all, product_key
+from pipelines.products import forget, make_all, product_key
 from vertebra_ml.errors import DatasetError
+
+FOLDER, CACHE = Path("prepared/things"), Path(".cache/things")
 
 
 def make(log: Path, text: str, fault: Path, path: Path) -> None:
@@ -18,26 +22,65 @@ def make(log: Path, text: str, fault: Path, path: Path) -> None:
     path.write_text(text)
 
 
-def test_what_is_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return what makes products of one letter each and tells which were made, in order."""
     monkeypatch.chdir(tmp_path)
-    log, fault, folder = tmp_path / "log", tmp_path / "fault", Path("prepared/things")
-    tasks = {f"{text}.txt": partial(make, log, text, fault) for text in "abc"}
+
+    def call(letters: str, key: str = "one", **keys: str) -> str:
+        log = tmp_path / "log"
+        log.write_text("")
+        tasks = {f"{a}.txt": partial(make, log, a, tmp_path / "fault") for a in letters}
+        of = {f"{a}.txt": keys.get(a, key) for a in letters}
+        try:
+            make_all(tasks, folder=FOLDER, keys=of, workers=1)
+        finally:
+            told = "".join(sorted(log.read_text()))
+        assert {p.name for p in FOLDER.iterdir()} == set(tasks)  # nothing else stays
+        assert {p.read_text() for p in FOLDER.iterdir()} == set(letters)
+        assert len(list(CACHE.iterdir())) == len(tasks)
+        return told
+
+    return call
+
+
+def test_what_is_finished_is_kept(made: Callable[..., str], tmp_path: Path) -> None:
+    fault = tmp_path / "fault"
     fault.touch()
-    with pytest.raises(DatasetError, match=r"1 of 3 failed: \.?.*b: found nothing"):
-        make_all(tasks, folder=folder, key="one", workers=1)
-    assert not folder.exists()  # no half a folder
-    (tmp_path / ".cache/things/one/.1-c.txt").touch()  # what a killed worker leaves
+    with pytest.raises(DatasetError, match=r"1 of 3 failed: b: .*b: found nothing"):
+        made("abc")
+    assert not FOLDER.exists()  # no half a folder
+    (CACHE / ".1-c.txt").touch()  # what a killed worker leaves
     fault.unlink()
-    make_all(tasks, folder=folder, key="one", workers=1)
-    assert sorted(log.read_text()) == list("abbc")  # b alone was made again
-    assert {p.name: p.read_text() for p in folder.iterdir()} == {
-        f"{text}.txt": text for text in "abc"
-    }
-    make_all({"a.txt": tasks["a.txt"]}, folder=folder, key="one", workers=1)
-    assert [p.name for p in folder.iterdir()] == ["a.txt"]  # nothing of an older run stays
-    make_all(tasks, folder=folder, key="two", workers=1)
-    assert sorted(log.read_text()) == list("aabbbcc")
-    assert [p.name for p in (tmp_path / ".cache/things").iterdir()] == ["two"]
+    assert made("abc") == "b"
+    assert made("abc") == ""
+
+
+def test_each_product_has_its_own_key(made: Callable[..., str]) -> None:
+    assert made("abc") == "abc"
+    assert made("abcd") == "d"
+    assert made("abcd", c="two") == "c"
+    assert made("abd") == ""
+    assert made("abd", "three") == "abd"
+
+
+def test_a_folder_fetched_from_elsewhere_is_taken_up(made: Callable[..., str]) -> None:
+    made("abc")
+    shutil.rmtree(".cache")
+    (FOLDER / "b.txt").unlink()
+    (FOLDER / "b.txt").write_text("B")  # not what was made
+    assert made("abc") == "b"
+    shutil.rmtree(".cache")
+    assert made("abcd", a="two") == "ad"
+    shutil.rmtree(".cache")
+    FOLDER.with_name("things.made.json").write_text('{"a.txt": 1}')  # a file that says nothing
+    assert made("ab", a="two") == "ab"
+
+
+def test_what_a_gate_found_wanting_is_made_anew(made: Callable[..., str]) -> None:
+    made("abc")
+    forget(FOLDER, ["b.txt", "unknown.txt"])
+    assert made("abc") == "b"
 
 
 def test_key_follows_code_and_settings() -> None:
