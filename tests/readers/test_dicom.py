@@ -16,8 +16,8 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
-    JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -140,7 +140,7 @@ def deflated(data: Any) -> None:
 
 def unknown_codec(data: Any) -> None:
     rle(data)
-    data.file_meta.TransferSyntaxUID = JPEGLSLossless
+    data.file_meta.TransferSyntaxUID = HTJ2KLossless
 
 
 DRESSES: dict[str, tuple[Edit, type]] = {
@@ -318,32 +318,36 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "slices moved aside": (every(shift_some), "uneven positions: .* aside of an even grid"),
     "two series": (
         second_series,
-        f"found 2 series: {SLICES} files such as slice-0001.dcm; 3 files such as z-slice-0001",
+        f"found 2 CT series: s1-1 of {SLICES} slices such as slice-0001.dcm; s1-2 of 3 slices such",
     ),
     "another size": (
         one(lambda d: (setting(Rows=d.Rows - 1)(d), setattr(d, "PixelData", b"\0" * 2))),
         "found 2 image sizes: .*; 1 file such as slice-0003",
     ),
     "another spacing": (one(setting(PixelSpacing=[1, 1])), "found 2 pixel spacings"),
-    "a localizer": (
-        one(setting(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])),
+    "another orientation": (
+        one(setting(ImageOrientationPatient=[1, 0, 0, 0, 0.98, -0.199])),
         r"found 2 orientations \(a localizer\?\): .*; 1 file such as slice-0003",
     ),
-    "MR": (every(setting(Modality="MR")), "modality MR in 12 of 12 files"),
-    "one PET slice": (one(setting(Modality="PT")), "modality PT in 1 of 12 files such as slice-00"),
+    "a slice lost as a localizer": (
+        one(setting(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])),
+        "found 1 missing slices",
+    ),
+    "MR": (every(setting(Modality="MR")), "nothing but 12 MR images such as slice-0001.dcm; exp"),
+    "one PET slice": (one(setting(Modality="PT")), "found 1 missing slices"),
     "a single slice": (lambda f: only(f, "slice-0003.dcm"), "found a single slice"),
     "a picture": (
-        one(setting(SOPClassUID=SecondaryCaptureImageStorage)),
-        "another storage class than CT",
+        every(setting(SOPClassUID=SecondaryCaptureImageStorage)),
+        "nothing but 12 images of another storage class than CT",
     ),
-    "enhanced CT": (every(setting(SOPClassUID=EnhancedCTImageStorage)), "a multi-frame image"),
-    "many frames": (every(setting(NumberOfFrames=2)), "a multi-frame image in slice-0001.dcm"),
-    "colour": (every(setting(SamplesPerPixel=3)), "another storage class than CT"),
+    "enhanced CT": (every(setting(SOPClassUID=EnhancedCTImageStorage)), "1 frames, of which 0 are"),
+    "many frames": (every(setting(NumberOfFrames=2)), "many frames in an image of one in slice-00"),
+    "colour": (every(setting(SamplesPerPixel=3)), "nothing but 12 colour pictures"),
     "no position": (one(without("ImagePositionPatient")), "no ImagePositionPatient in slice-0003"),
     "no orientation": (every(without("ImageOrientationPatient")), "no ImageOrientationPatient"),
     "no spacing": (every(without("PixelSpacing")), "no PixelSpacing"),
     "no intercept": (every(without("RescaleIntercept")), "no RescaleIntercept"),
-    "not HU": (every(setting(RescaleType="MGML")), "values in MGML, not HU"),
+    "not HU": (every(setting(RescaleType="MGML")), "values that are not in HU in slice-0001"),
     "two numbers for a position": (
         one(setting(ImagePositionPatient=[1, 2])),
         "a ImagePositionPatient that is not 3 finite numbers",
@@ -357,13 +361,13 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         "no pair of right-angled directions",
     ),
     "a spacing of zero": (every(setting(PixelSpacing=[0, 0])), "spacing of .*0.0, 0.0"),
-    "pixels cut": (cut(0.8), "a broken DICOM .* in slice-0003.dcm"),
+    "pixels cut": (cut(0.8), "pixels cut short: .* bytes in slice-0003.dcm"),
     "header cut": (cut(0.4), "found an image without pixels in slice-0003.dcm"),
     "header cut early": (cut(0.05), "does not start as DICOM does in slice-0003.dcm"),
     "deflated": (every(deflated), "a deflated data set in slice-0001.dcm"),
     "an unknown codec": (
         every(unknown_codec),
-        "pixels compressed as JPEG-LS",
+        "pixels compressed as High-Throughput JPEG 2000",
     ),
 }
 

@@ -38,6 +38,8 @@ class Slice:
     orientation : (6,) direction along which columns grow, then rows, LPS.
     spacing : (2,) distance between rows, then columns, mm.
     slope, intercept : stored value -> HU.
+    stored : how its file keeps the pixels; not looked at here.
+    frame : which frame of the file it is, from 0.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Slice:
     spacing: NDArray[np.float64]
     slope: float
     intercept: float
+    stored: Any = None
+    frame: int = 0
 
     @property
     def normal(self) -> NDArray[np.float64]:

@@ -1,0 +1,124 @@
+"""Stored pixels of DICOM slices to HU, each straight into its place in the volume.
+
+What a header claims is held against the size of the file, and a compressed frame's own header
+against the file's, before memory is taken. Native pixels are read without a second look at the
+header: its end was remembered.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import UID
+
+from vertebra_ml.readers.dicom_codecs import decoded, frame_bytes
+from vertebra_ml.readers.dicom_files import reading, refused
+from vertebra_ml.readers.dicom_header import Pixels
+from vertebra_ml.readers.dicom_series import Slice
+from vertebra_ml.volume import AIR_HU
+
+INT16: Final = np.iinfo(np.int16)
+HIGHEST_HU: Final = 3071  # what twelve bits hold; padding is set below air or beyond this
+ALLOCATED: Final = (8, 16, 32)
+
+
+def read_slices(order: Sequence[Slice], where: Path) -> NDArray[Any]:
+    """Return HU as (column, row, slice): int16 where every one is whole by the headers, or float32.
+
+    int16 is held at the ends of its range. Pixels that the header calls padding and whose value no
+    tissue has become air.
+
+    Raises DatasetError for pixels that are cut, of an unknown codec, or not what the header says.
+    """
+    for item in order:
+        _check(item.stored, where)
+    whole = all(item.slope.is_integer() and item.intercept.is_integer() for item in order)
+    rows, columns = order[0].size
+    # Fortran order: each slice is one run of memory, in the order in which its pixels are stored.
+    array = np.empty((columns, rows, len(order)), np.int16 if whole else np.float32, order="F")
+    for target, item in zip(array.T, order, strict=True):
+        with reading(item.stored.entry, where):
+            _read(item, target, where)
+    return array
+
+
+def _check(pixels: Pixels, where: Path) -> None:
+    if pixels.allocated not in ALLOCATED or not 1 <= pixels.stored <= pixels.allocated:
+        raise refused(where, pixels.entry, f"pixels of {pixels.allocated} bits")
+    if pixels.high_bit != pixels.stored - 1:
+        raise refused(where, pixels.entry, "pixels whose bits do not start at the lowest")
+    if min(pixels.rows, pixels.columns, pixels.frames) < 1:
+        raise refused(where, pixels.entry, "an image of no size")
+    if pixels.length is None:
+        return
+    claimed = pixels.rows * pixels.columns * pixels.frames * pixels.allocated // 8
+    held = min(pixels.length, pixels.entry.size - pixels.offset)
+    if held < claimed:
+        found = f"pixels cut short: {held:,} of {claimed:,} bytes"
+        raise refused(where, pixels.entry, found)
+
+
+def _read(item: Slice, target: NDArray[Any], where: Path) -> None:
+    """Write one slice as HU into ``target`` (row, column)."""
+    pixels: Pixels = item.stored
+    compressed = UID(pixels.syntax).is_transfer_syntax and UID(pixels.syntax).is_compressed
+    if compressed or pixels.length is None:
+        stored = decoded(pixels, item.frame, where)
+    else:
+        stored = _native(pixels, item.frame, target)
+    if stored.shape != target.shape:
+        raise refused(where, pixels.entry, f"pixels of shape {stored.shape}")
+    _put(stored, item, target)
+
+
+def _native(pixels: Pixels, frame: int, target: NDArray[Any]) -> NDArray[Any]:
+    """Return stored values in native byte order; in ``target``'s own memory where they fit it."""
+    dtype = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
+    size = target.size * dtype.itemsize
+    same = target.dtype == np.int16 and dtype.itemsize == target.dtype.itemsize
+    stored = target.view(dtype) if same else np.empty(target.shape, dtype)
+    frame_bytes(pixels, pixels.offset + frame * size, memoryview(stored).cast("B"))
+    if pixels.big_endian:
+        stored.byteswap(inplace=True)
+    return stored
+
+
+def _put(stored: NDArray[Any], item: Slice, target: NDArray[Any]) -> None:
+    """Write stored values as HU; ``stored`` may be a view of ``target``."""
+    pixels: Pixels = item.stored
+    low, high = int(stored.min()), int(stored.max())
+    least = -(1 << (pixels.stored - 1)) if pixels.signed else 0
+    if low < least or high > least + (1 << pixels.stored) - 1:  # what lies above the stored bits
+        spare = pixels.allocated - pixels.stored
+        stored = (stored << spare) >> spare
+        low, high = int(stored.min()), int(stored.max())
+    padded = _padding(stored, item, low, high)
+    slope, intercept = item.slope, item.intercept
+    if target.dtype != np.int16:
+        target[:] = stored * slope + intercept
+    elif slope == 1 and INT16.min <= low + intercept and high + intercept <= INT16.max:
+        # Nearly always. Modulo 2^16 this is right for unsigned values too, where the sum fits.
+        bits = stored if stored.dtype == np.int16 else stored.astype(np.int16, copy=False)
+        np.add(bits, np.int64(intercept).astype(np.int16), out=target)
+    else:
+        wide = stored.astype(np.float64) * slope + intercept
+        target[:] = np.clip(wide, INT16.min, INT16.max)
+    if padded is not None:
+        target[padded] = AIR_HU
+
+
+def _padding(stored: NDArray[Any], item: Slice, low: int, high: int) -> NDArray[np.bool_] | None:
+    """Tell which values are padding that no tissue has; None where there is none such."""
+    pixels: Pixels = item.stored
+    if pixels.padding is None:
+        return None
+    # The element may be written with the other sign than the pixels.
+    first, last = (int(np.int64(v).astype(stored.dtype)) for v in pixels.padding)
+    if last < low or first > high:
+        return None
+    if any(AIR_HU <= v * item.slope + item.intercept <= HIGHEST_HU for v in (first, last)):
+        return None
+    found: NDArray[np.bool_] = (stored >= first) & (stored <= last)
+    return found
