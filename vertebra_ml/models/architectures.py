@@ -53,6 +53,20 @@ ARCHITECTURES: Final = {
         activation="sigmoid",
         column="peak",
     ),
+    "own": Architecture(
+        build="vertebra_ml.models.own:build",
+        spacing_mm=1.0,
+        widths_mm=(512.0, 16.0),
+        activation="sigmoid",
+        column="peak",
+    ),
+    "efficientnet": Architecture(
+        build="vertebra_ml.models.efficientnet:build",
+        spacing_mm=1.0,
+        widths_mm=(512.0, 16.0),
+        activation="sigmoid",
+        column="peak",
+    ),
 }
 
 
