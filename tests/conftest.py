@@ -17,6 +17,7 @@ SETTINGS = {
     "architecture": "compact", "loss": "bce", "target": "gaussian", "target_sigma_mm": 4.0,
     "epochs": 1, "steps_per_epoch": 1, "batch": 1, "learning_rate": 0.001, "patience": 1,
     "minutes": 1.0, "validation_fields": 1, "presence_threshold": 0.0, "warning_score": 0.6,
+    "start_from": "",
 }  # fmt: skip
 PREPARATION = {"spacing_mm": 1.0, "body_threshold_hu": -300, "sagittal_slab_mm": 60.0}
 

@@ -103,7 +103,7 @@ class SliceSpotter(Section):
 
     levels: SomeLevels
     auxiliary_levels: Levels
-    architecture: Literal["compact", "kanavati"]
+    architecture: Literal["compact", "kanavati", "own", "efficientnet"]
     loss: Literal["bce", "focal"]
     target: Literal["gaussian", "onehot"]
     target_sigma_mm: Positive
@@ -116,6 +116,7 @@ class SliceSpotter(Section):
     validation_fields: Count
     presence_threshold: Fraction
     warning_score: Fraction
+    start_from: str
 
 
 class Models(Section):

@@ -29,5 +29,6 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
     inside = RowsInside()(views)
-    absent = layers.Dense(levels)(GlobalSummary()(x, inside))
-    return Model(views, RowLogits()(layers.Conv1D(levels, 5, padding="same")(x), absent, inside))
+    absent = layers.Dense(levels, name="absent")(GlobalSummary()(x, inside))
+    rows = layers.Conv1D(levels, 5, padding="same", name="rows")(x)
+    return Model(views, RowLogits()(rows, absent, inside))

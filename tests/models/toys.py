@@ -79,6 +79,7 @@ def settings(**changes: object) -> dict[str, object]:
         "validation_fields": 1,
         "presence_threshold": 0.5,
         "warning_score": 0.6,
+        "start_from": "",
     }
     return usual | changes
 

@@ -99,6 +99,7 @@ def train(
     seed: int,
     data_hash: str,
     on_epoch: OnEpoch,
+    start: Path | None = None,
 ) -> None:
     """Train a model and write its folder: ``model.json``, ``model.weights.h5``, ``history.csv``.
 
@@ -113,12 +114,23 @@ def train(
     seed : of every random choice.
     data_hash : of the training data, kept in ``model.json``.
     on_epoch : called after each epoch with its number, from 1, and its figures.
+    start : folder of a model of the same kind and architecture whose weights are gone on from;
+        None for the folder ``start_from`` of the settings, or at random where that is empty.
 
-    Raises ModelError for an unknown kind or setting, DatasetError for archives that are not.
+    Raises ModelError for an unknown kind or setting and for a start that does not fit,
+    DatasetError for archives that are not.
     """
     function = _function(_family(kind, "models").train)
     contract = {"kind": kind, "settings": settings, "preparation": projection}
-    function(contract, archives, Path(folder), seed=seed, data_hash=data_hash, on_epoch=on_epoch)
+    function(
+        contract,
+        archives,
+        Path(folder),
+        seed=seed,
+        data_hash=data_hash,
+        on_epoch=on_epoch,
+        start=start,
+    )
 
 
 def _family(kind: str, where: object) -> Family:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,7 @@ class Progress:
         share = 1 - min(MEMORY, self.steps / (self.steps + 9))
         self.average = self.average or [np.array(weight) for weight in weights]
         for mean, weight in zip(self.average, weights, strict=True):
-            mean += share * (weight - mean)
+            mean += (share * (weight - mean)).astype(mean.dtype)  # a counter stays whole
 
     @property
     def epoch(self) -> int:
@@ -62,9 +63,11 @@ class Progress:
         return "\n".join([",".join(names), *lines]) + "\n"
 
 
-def fingerprint(settings: Settings, seed: int, data_hash: str, names: list[str]) -> str:
+def fingerprint(
+    settings: Settings, seed: int, data_hash: str, names: list[str], start: Mapping[str, str]
+) -> str:
     """Name a training: a checkpoint of another one is not gone on with."""
-    content = json.dumps([asdict(settings), seed, data_hash, names], sort_keys=True)
+    content = json.dumps([asdict(settings), seed, data_hash, names, dict(start)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -34,12 +34,17 @@ class Settings:
     validation_fields: int
     presence_threshold: float
     warning_score: float
+    start_from: str = ""
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: object = "settings") -> Self:
-        """Build from plain values. Raises ModelError naming missing and unknown keys."""
+        """Build from plain values. Raises ModelError naming missing and unknown keys.
+
+        A key that came with a later version, and so has a default, may be missing.
+        """
         known = {field.name for field in fields(cls)}
-        wrong = sorted(known ^ set(values))
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        wrong = sorted((needed - set(values)) | (set(values) - known))
         if wrong:
             raise ModelError(
                 where,
@@ -70,6 +75,8 @@ class Contract:
     thresholds : ``presence`` and ``warning``, in use when answering.
     seed, data_hash : what made the weights.
     limits : what a scan may be; empty where nothing is refused.
+    start : the model whose weights this one began with (kind, levels, data hash, SHA-256 of its
+        weights); empty where it began at random.
     """
 
     kind: str
@@ -79,6 +86,7 @@ class Contract:
     seed: int
     data_hash: str
     limits: dict[str, Any]
+    start: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` into ``folder``."""

@@ -18,6 +18,7 @@ from vertebra_ml.models.checkpoint import Progress, fingerprint, resume, save
 from vertebra_ml.models.contract import HISTORY, WEIGHTS, Contract, Settings, replace_text
 from vertebra_ml.models.losses import LOSSES
 from vertebra_ml.models.slice_spotter import decoder
+from vertebra_ml.models.starting import begin, read_start
 from vertebra_ml.models.validation import best_presence_threshold, measure
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,21 @@ def train(
     seed: int,
     data_hash: str,
     on_epoch: Callable[[int, dict[str, float]], None],
+    start: Path | None = None,
 ) -> None:
     """Train a slice spotter and write its folder; see ``vertebra_ml.models.train``."""
     settings = Settings.of(contract["settings"], "models.slice_spotter")
+    if start is None and settings.start_from:
+        start = Path(settings.start_from)
+    begun = None if start is None else read_start(start, contract["kind"], settings)
+    facts = {} if begun is None else begun.facts
     keras.utils.set_random_seed(seed)
     lesson = _lesson(settings, archives, seed)
     network = compiled(settings)
-    mark = fingerprint(
-        settings, seed, data_hash, [str(p.name) for part in archives.values() for p in part]
-    )
+    if begun is not None:
+        begin(network, settings.heads, begun)
+    names = [path.name for part in archives.values() for path in part]
+    mark = fingerprint(settings, seed, data_hash, names, facts)
     path = folder.parent / f".{folder.name}.checkpoint" / "state.npz"
     progress = resume(network, path, mark)
     while not _finished(progress, settings):
@@ -84,6 +91,7 @@ def train(
             seed=seed,
             data_hash=data_hash,
             limits={},
+            start=facts,
         ),
         progress,
     )

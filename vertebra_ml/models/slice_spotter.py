@@ -18,10 +18,11 @@ from vertebra_ml.models.inputs import Grid, bucket, regrid, tensors
 from vertebra_ml.targets import Floats
 from vertebra_ml.volume import AIR_HU, Source, Volume
 
-WARM_ROWS: Final = (16, 32)
+WARM_ROWS: Final = (32, 64)
 """Heights of the two empty pictures shown at loading. The first makes the backend trace that very
 shape, the second any height; real pictures (64 rows and more) then all run the same program, and
-give the same digits in every process and whatever came before them."""
+give the same digits in every process and whatever came before them. Both are multiples of 32, which
+the networks that halve their rows five times want."""
 
 
 class SliceSpotter:
@@ -127,10 +128,15 @@ class SliceSpotter:
 
 
 def load(folder: Path, contract: Contract, identity: ModelIdentity) -> SliceSpotter:
-    """Build the network of ``contract`` and load its weights from ``folder``.
+    """Build the network of ``contract``, load its weights from ``folder`` and get it ready.
 
     Raises ModelError where the weights are missing or of another network.
     """
+    return SliceSpotter(load_network(folder, contract), contract, identity)
+
+
+def load_network(folder: Path, contract: Contract) -> Any:
+    """Build the network of ``contract`` with the weights in ``folder``; errors as of ``load``."""
     path = folder / WEIGHTS
     network = architecture(contract.settings.architecture).network(len(contract.settings.heads))
     try:
@@ -142,7 +148,7 @@ def load(folder: Path, contract: Contract, identity: ModelIdentity) -> SliceSpot
             expected=f"weights of the network {contract.settings.architecture}",
             fix="train the model again, or run `dvc pull`",
         ) from error
-    return SliceSpotter(network, contract, identity)
+    return network
 
 
 def decoder(settings: Settings, presence_threshold: float) -> Decoder:
