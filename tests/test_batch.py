@@ -16,6 +16,7 @@ from vertebra_ml import batch, metrics
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, Truth
+from vertebra_ml.prepare import project
 from vertebra_ml.volume import Volume
 
 SHAPE, SPACING = (40, 30, 20), 5.0
@@ -201,7 +202,7 @@ def test_an_overlay_that_fails_keeps_the_row(tmp_path):
 
 def test_ready_mips_are_located_without_a_volume(tmp_path):
     made = volume()
-    pair = batch.project(made, spacing_mm=1.0, body_threshold_hu=-300, slab_mm=60.0)
+    pair = project(made, spacing_mm=1.0, body_threshold_hu=-300, slab_mm=60.0)
     case = Case("m", "m", Path("m.npz"), "archive", open_mips=lambda: (pair, made.origin))
     rows, failures = batch.locate_all(Fixed(), [case], out=tmp_path, overlay=True)
     assert not failures

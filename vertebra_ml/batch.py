@@ -5,38 +5,30 @@ memory. Every answer is on disk when the next scan begins.
 """
 
 import logging
+import traceback
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from vertebra_ml import metrics, plots
-from vertebra_ml.case import Case, safe_id
+from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, VertebraError
+from vertebra_ml.intake import Opener, expand, read_ahead
 from vertebra_ml.landmarks import Prediction, Truth
 from vertebra_ml.mip import MipPair
-from vertebra_ml.outputs import Results
-from vertebra_ml.prepare import project
-from vertebra_ml.readers import open_case
-from vertebra_ml.volume import Source, Volume
+from vertebra_ml.outputs import DEFAULT, FORMATS, OVERLAY, Delivery, Results, replace_bytes
+from vertebra_ml.outputs.answer import Answer
+from vertebra_ml.volume import Volume
 
 if TYPE_CHECKING:
     from vertebra_ml.models import Localiser
 
 logger = logging.getLogger(__name__)
 
-PICTURE_MM, PICTURE_BODY_HU, PICTURE_SLAB_MM = 1.0, -300, 60.0
-"""How a CT is projected to be looked at; what a model reads is set in its own folder."""
-PARENTS_MAX: Final = 4
-"""Folders above a file that may help to tell two of one name apart."""
-
 Rows = list[dict[str, object]]
-Image = Volume | tuple[MipPair, Source]
-Opener = Callable[[], Image]
 Result = TypeVar("Result")
 
 
@@ -58,7 +50,7 @@ class Picture:
     def save(self, folder: Path) -> Path:
         """Draw it as ``folder/CASE.png``, all or nothing; return that path."""
         path = folder / f"{self.prediction.case}.png"
-        plots.save_png(path, self.figure())
+        replace_bytes(path, plots.png(self.figure()))
         return path
 
 
@@ -87,27 +79,28 @@ def locate_all(
     scans: Sequence[Path | Case],
     *,
     out: Path,
+    formats: Sequence[str] = DEFAULT,
     overlay: bool = False,
     on_progress: Callable[[], object] = _nothing,
 ) -> tuple[Rows, list[str]]:
     """Locate every scan; return the rows of ``slices.csv`` and a line for each scan that failed.
 
-    Writes ``out/slices.csv`` and ``out/slices.json`` as it goes (see ``outputs``), and
-    ``out/CASE.png`` where ``overlay`` is asked for. ``on_progress`` is called after each scan.
+    Writes into ``out``, as it goes, what ``formats`` (keys of ``outputs.FORMATS``) ask for, and
+    ``CASE.png`` where ``overlay`` is asked for. A file of one case that cannot be made is a line
+    too, and the rest is written. ``on_progress`` is called after each case, see ``expand``.
 
     Raises DatasetError where ``out`` cannot be written; no fault of a scan is raised.
     """
-    cases, failures = _cases(scans)
-    _skip(len(scans) - len(cases), on_progress)
-    rows: Rows = []
-    with Results(out) as results:
-        for case, image in _read_ahead(cases):
+    cases, failures, rows = expand(scans), list[str](), Rows()
+    addresses = [FORMATS[name] for name in formats]
+    delivery = Delivery(out, [*addresses, OVERLAY] if overlay else addresses)
+    with Results(out, formats) as results:
+        for case, image in read_ahead(cases):
             prediction = _attempt(case, failures, partial(_located, localiser, case, image))
             if prediction:
                 results.add(prediction)
                 rows += prediction.rows()
-                if overlay:
-                    _attempt(case, failures, partial(_draw, image, prediction, out))
+                _deliver(delivery, case, image, prediction, failures)
             on_progress()
         results.finish(failures)
     return rows, failures
@@ -128,12 +121,11 @@ def evaluate_all(
 
     Raises DatasetError where ``out`` cannot be written; no fault of a case is raised.
     """
-    kept, failures = _cases(cases)
-    _skip(len(cases) - len(kept), on_progress)
-    found = Evaluation(failures=failures)
+    found = Evaluation()
+    failures = found.failures
     ranks: list[float] = []
     with Results(out) as results:
-        for case, image in _read_ahead(kept):
+        for case, image in read_ahead(expand(cases)):
             judged = _attempt(case, failures, partial(_judged, localiser, case, image))
             if judged:
                 prediction, truth, rows = judged
@@ -154,22 +146,28 @@ def evaluate_all(
     return found
 
 
-def _skip(count: int, on_progress: Callable[[], object]) -> None:
-    for _ in range(count):
-        on_progress()
-
-
 def _located(localiser: "Localiser", case: Case, image: Opener) -> Prediction:
-    content = image()
+    content, notes = image()
     if isinstance(content, Volume):
-        return localiser.locate(content, case.id)
-    return localiser.locate_mips(*content, case.id)
+        prediction = localiser.locate(content, case.id)
+    else:
+        prediction = localiser.locate_mips(*content, case.id)
+    return replace(prediction, warnings=(*notes, *prediction.warnings))
+
+
+def _deliver(
+    delivery: Delivery, case: Case, image: Opener, prediction: Prediction, failures: list[str]
+) -> None:
+    if delivery.addresses:
+        answer = Answer(prediction, image()[0])
+        for address in delivery.addresses:
+            _attempt(case, failures, partial(delivery.write, address, answer))
 
 
 def _judged(
     localiser: "Localiser", case: Case, image: Opener
 ) -> tuple[Prediction, Truth | None, Rows]:
-    prediction, truth, content = _located(localiser, case, image), case.truth(), image()
+    prediction, truth, content = _located(localiser, case, image), case.truth(), image()[0]
     if truth is None:
         return prediction, None, []
     source = content.origin if isinstance(content, Volume) else content[1]
@@ -186,40 +184,7 @@ def _badness(rows: Rows) -> float:
 
 
 def _picture(image: Opener, prediction: Prediction, truth: Truth | None) -> Picture:
-    content = image()
-    if not isinstance(content, Volume):
-        return Picture(content[0], prediction, truth)
-    pair = project(
-        content,
-        spacing_mm=PICTURE_MM,
-        body_threshold_hu=PICTURE_BODY_HU,
-        slab_mm=PICTURE_SLAB_MM,
-    )
-    return Picture(pair, prediction, truth)
-
-
-def _draw(image: Opener, prediction: Prediction, out: Path) -> None:
-    _picture(image, prediction, None).save(out)
-
-
-def _read_ahead(cases: Sequence[Case]) -> Iterator[tuple[Case, Opener]]:
-    """Yield each case with what gives its image (or raises), the next one being read meanwhile."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = [reader.submit(_open, case) for case in cases[:1]]
-        for place, case in enumerate(cases):
-            image = ahead.pop().result
-            ahead = [reader.submit(_open, following) for following in cases[place + 1 : place + 2]]
-            yield case, image
-
-
-def _open(case: Case) -> Image:
-    if case.open_mips:
-        return case.open_mips()
-    if case.open_volume:
-        return case.open_volume()
-    raise DatasetError(
-        case.source, found="a case without image", expected="a CT or MIPs", fix="report its reader"
-    )
+    return Picture(Answer(prediction, image()[0]).pair, prediction, truth)
 
 
 def _attempt(case: Case, failures: list[str], task: Callable[[], Result]) -> Result | None:
@@ -232,53 +197,26 @@ def _attempt(case: Case, failures: list[str], task: Callable[[], Result]) -> Res
 
 
 def _line(where: Path, error: Exception) -> str:
-    """Return in one line what went wrong with the scan ``where``, naming the file."""
+    """Return in one line what went wrong with the scan ``where``, naming the file.
+
+    Of an error that is not ours only its kind and place are told: its words may quote the scan's.
+    A file name that is not UTF-8 is spelt out, so that the line can be written anywhere.
+    """
     if isinstance(error, VertebraError):
-        text = str(error)
-        return text if str(where) in text else f"{where}: {text}"
-    found, fix = f"{type(error).__name__} ({error})", "open it in a viewer to see what is wrong"
-    if isinstance(error, MemoryError):
-        found, fix = "more than the memory of this machine", "crop it, or use a larger machine"
-    return str(DatasetError(where, found=found, expected="a CT that can be read", fix=fix))
+        text, shown = str(error), " ".join(str(where).split())
+        text = text if shown in text else f"{shown}: {text}"
+    else:
+        found, fix = _kind_and_place(error), "open it in a viewer to see what is wrong"
+        if isinstance(error, MemoryError):
+            found, fix = "more than the memory of this machine", "crop it, or use a larger machine"
+        expected = "a CT that can be read"
+        text = str(DatasetError(where, found=found, expected=expected, fix=fix))
+    return text.encode(errors="backslashreplace").decode()
 
 
-def _cases(scans: Sequence[Path | Case]) -> tuple[list[Case], list[str]]:
-    """Return cases of different ids, and a line for each scan that cannot be one."""
-    failures: list[str] = []
-    cases: dict[tuple[Path, str], Case] = {}
-    for scan in scans:
-        try:
-            case = scan if isinstance(scan, Case) else open_case(scan)
-        except (VertebraError, OSError) as error:
-            failures.append(_line(scan if isinstance(scan, Path) else scan.source, error))
-        else:
-            cases[case.source.absolute(), case.id] = case  # a scan given twice is done once
-    return _unique(list(cases.values()), failures), failures
-
-
-def _unique(cases: list[Case], failures: list[str]) -> list[Case]:
-    """Tell cases of one id apart by the folders around them; what stays equal becomes a line."""
-    for above in range(PARENTS_MAX):
-        uses = Counter(case.id.casefold() for case in cases)  # some file systems ignore case
-        cases = [_named(case, above) if uses[case.id.casefold()] > 1 else case for case in cases]
-    kept: dict[str, Case] = {}
-    for case in cases:
-        first = kept.setdefault(case.id.casefold(), case)
-        if first is not case:
-            error = DatasetError(
-                case.source,
-                found=f"the same id {case.id} as {first.source}",
-                expected="an id of its own, since results are named after it",
-                fix="rename one of the two",
-            )
-            failures.append(str(error))
-    return list(kept.values())
-
-
-def _named(case: Case, above: int) -> Case:
-    """Return the case with the name of the folder ``above`` its own put before its id."""
-    parents = [parent.name for parent in case.source.absolute().parents]
-    if parents[0] == case.id:
-        parents = parents[1:]  # a scan named ct already bears the name of its folder
-    name = parents[above] if above < len(parents) else ""
-    return replace(case, id=safe_id(f"{name}_{case.id}")) if name else case
+def _kind_and_place(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{type(error).__name__} ({error.strerror})"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

@@ -9,17 +9,18 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from vertebra_ml.errors import DatasetError
 from vertebra_ml.landmarks import ROUND_DIGITS, ROW_COLUMNS, Prediction
+from vertebra_ml.outputs.files import check_folder, writing
+from vertebra_ml.outputs.formats import DEFAULT
 
-TABLE, DOCUMENT = "slices.csv", "slices.json"
+NAMES: Final = {"csv": "slices.csv", "json": "slices.json"}
 PER_CASE: Final = ("case", "model", "model_version", "warning")
 """Columns that a JSON entry says once for the case and not again for each level."""
 
@@ -57,48 +58,47 @@ def entry(prediction: Prediction) -> dict[str, object]:
     }
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file, and its folder, in one step: a reader sees the old, the new or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)  # noqa: PTH105 - one atomic step
-
-
 class Results:
-    """The two result files of a batch, open while it runs.
+    """The result files of a whole batch, open while it runs.
 
     Use as a context manager. Leaving it well gives the files their names; leaving it by an
     exception keeps the part files, which hold every case added so far.
 
+    Parameters
+    ----------
+    folder : where they go; made where it is not there.
+    formats : ``csv``, ``json``, both or neither; other names are passed over.
+
     Raises DatasetError where the folder or its files cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, formats: Sequence[str] = DEFAULT) -> None:
         self._folder = folder
-        self._paths = (folder / TABLE, folder / DOCUMENT)
-        self._parts = [path.with_name(f".{path.name}.part") for path in self._paths]
-        self._files: list[IO[str]] = []
-        self._separator = "\n"
+        self._paths = {name: folder / NAMES[name] for name in NAMES if name in formats}
+        self._files: dict[str, IO[str]] = {}
+        self._open = ExitStack()
+        self._cases = 0
 
     def __enter__(self) -> Self:
+        check_folder(self._folder)
         # Opened in turn and kept, since they live as long as the batch.
-        with _writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._files = [part.open("w", encoding="utf-8", newline="") for part in self._parts]
-        self._write(csv_header(), f'{{"format": {json.dumps(FRAME)},\n"cases": [')
+        with writing(self._folder):
+            for name, path in self._paths.items():
+                file = _part(path).open("w", encoding="utf-8", newline="")
+                self._files[name] = self._open.enter_context(file)
+        self._write(csv=csv_header(), json=f'{{"format": {json.dumps(FRAME)},\n"cases": [')
         return self
 
     def add(self, prediction: Prediction) -> None:
-        """Write one case to both files, through to the operating system."""
+        """Write one case to the files, through to the operating system."""
         line = json.dumps(entry(prediction), allow_nan=False, ensure_ascii=False)
-        self._write(csv_text(prediction.rows()), self._separator + line)
-        self._separator = ",\n"
+        self._write(csv=csv_text(prediction.rows()), json=(",\n" if self._cases else "\n") + line)
+        self._cases += 1
 
     def finish(self, failures: Iterable[str]) -> None:
         """Say which cases failed, and close the JSON document."""
         lines = json.dumps(list(failures), ensure_ascii=False, indent=0)
-        self._write("", f'\n],\n"failures": {lines}\n}}\n')
+        self._write(csv="", json=f'\n],\n"failures": {lines}\n}}\n')
 
     def __exit__(
         self,
@@ -106,31 +106,23 @@ class Results:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        with _writing(self._folder):
-            for file in self._files:
-                file.close()
-            if kind is None:
-                for part, path in zip(self._parts, self._paths, strict=True):
-                    os.replace(part, path)  # noqa: PTH105 - one atomic step
+        with writing(self._folder):
+            self._open.close()
+            for path in self._paths.values():
+                if kind is None:
+                    os.replace(_part(path), path)  # noqa: PTH105 - one atomic step
+                elif not self._cases:
+                    _part(path).unlink(missing_ok=True)
 
-    def _write(self, *texts: str) -> None:
-        with _writing(self._folder):
-            for file, text in zip(self._files, texts, strict=True):
-                file.write(text)
+    def _write(self, **texts: str) -> None:
+        with writing(self._folder):
+            for name, file in self._files.items():
+                file.write(texts[name])
                 file.flush()
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(
-            folder,
-            found=f"results that cannot be written ({error.strerror or error})",
-            expected="a folder with room and permission",
-            fix="free space, or choose another folder",
-        ) from error
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _cell(value: object) -> Any:
