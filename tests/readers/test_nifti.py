@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.layouts import GRIDS, assert_same_scan, make_scan, nifti_bytes
+from tests.layouts import GRIDS, assert_same_scan, make_scan, nifti_bytes, turn
 from vertebra_ml import readers
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.readers.nifti import read_volume
@@ -38,13 +39,24 @@ DRESSES: dict[str, tuple[Any, dict[str, Any], type]] = {
     "float32": (HU.astype(np.float32), {}, np.float32),
     "float32 with slope": ((HU / 4).astype(np.float32), {"slope": (4, 0)}, np.float32),
     "int16 with a slope of a half": (HU * 2, {"slope": (0.5, 0)}, np.float32),
+    "uint8 with slope": (
+        ((HU + 1024) // 16).clip(0, 255).astype(np.uint8), {"slope": (16, -1024)}, np.int16
+    ),
+    "big-endian float32 with slope": (
+        (HU / 4).astype(np.float32), {"slope": (4, 0), "order": ">"}, np.float32
+    ),
+    "big-endian uint16": (
+        (HU + 1024).astype(np.uint16), {"slope": (1, -1024), "order": ">"}, np.int16
+    ),
     "no scaling said": (HU, {"slope": (np.nan, np.nan)}, np.int16),
     "a slope of zero means none": (HU, {"slope": (0, 0)}, np.int16),
     "4D of one frame": (HU[..., None], {}, np.int16),
     "5D of one frame": (HU[..., None, None], {}, np.int16),
     "sform alone": (HU, {"codes": (2, 0)}, np.int16),
     "qform alone": (HU, {"codes": (0, 1)}, np.int16),
-}
+}  # fmt: skip
+ROUGH = {"int16 with whole slope": 1, "uint8 with slope": 15}
+"""What these cannot tell apart, HU."""
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["nii", "nii.gz"])
@@ -54,7 +66,7 @@ def test_the_same_scan_in_every_dress(dress: str, packed: bool) -> None:
     content = nifti_bytes(SCAN, stored=stored, **changes)
     volume = read(gzip.compress(content, 1) if packed else content)
     assert volume.array.dtype == dtype
-    assert_same_scan(volume, SCAN, hu=1 if "whole slope" in dress else 0)
+    assert_same_scan(volume, SCAN, hu=ROUGH.get(dress, 0))
     np.testing.assert_allclose(volume.affine, SCAN.affine, atol=1e-4)
 
 
@@ -81,6 +93,10 @@ def test_a_gzip_of_several_members_is_one_file() -> None:
     content = nifti_bytes(SCAN)
     half = len(content) // 2
     assert_same_scan(read(gzip.compress(content[:half]) + gzip.compress(content[half:])), SCAN)
+
+
+def test_zeros_after_a_gzip_are_padding() -> None:
+    assert_same_scan(read(gzip.compress(nifti_bytes(SCAN)) + bytes(512)), SCAN)
 
 
 def test_voxels_that_are_not_finite_become_air() -> None:
@@ -111,6 +127,32 @@ def test_the_array_is_made_once_whatever_the_type_on_disk() -> None:
     assert volume.array.nbytes == 4 * 128**3
     # A scratch piece of float64 values beside the float32 result, and the bytes given.
     assert peak < 1.5 * volume.array.nbytes + len(content)
+
+
+def forms(sform: Any) -> bytes:
+    """Return a scan whose sform is its affine times ``sform`` and whose qform is as it was."""
+    rows = SCAN.affine @ np.asarray(sform, dtype=np.float64)
+    return nifti_bytes(SCAN, srow_x=rows[0], srow_y=rows[1], srow_z=rows[2])
+
+
+def turned(angles_deg: Sequence[float]) -> Any:
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn(angles_deg)
+    return matrix
+
+
+def test_the_sform_is_taken_where_both_are_set() -> None:
+    """A registration moves and turns a little: the two may differ in where the scan lies."""
+    change = turned([4, -7, 9])
+    change[:3, 3] = 30, -20, 500
+    moved = np.linalg.inv(SCAN.affine) @ change @ SCAN.affine
+    np.testing.assert_allclose(read(forms(moved)).affine, change @ SCAN.affine, atol=1e-3)
+
+
+def test_either_form_alone_is_taken_whatever_the_other_holds() -> None:
+    for codes, field in (((0, 1), {"srow_x": [9, 9, 9, 9]}), ((3, 0), {"quatern_b": np.nan})):
+        volume = read(nifti_bytes(SCAN, codes=codes, **field))
+        np.testing.assert_allclose(volume.affine, SCAN.affine, atol=1e-4)
 
 
 def affine_with(value: float) -> dict[str, Any]:
@@ -173,7 +215,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "colour": (nifti_bytes(SCAN, datatype=128, bitpix=24), "voxels of type .*R"),
     "complex": (nifti_bytes(SCAN, stored=HU.astype(np.complex64)), "voxels of type complex64"),
     "an unknown type": (nifti_bytes(SCAN, datatype=77), "a header that contradicts itself"),
-    "a slope that is infinite": (nifti_bytes(SCAN, slope=(1, np.inf)), "contradicts itself"),
+    "an intercept of infinity": (nifti_bytes(SCAN, slope=(1, np.inf)), "contradicts itself"),
     "a header of an image elsewhere": (nifti_bytes(SCAN, magic=b"ni1"), "whose magic is b'ni1"),
     "NaN in the affine": (nifti_bytes(SCAN, **affine_with(np.nan)), "an affine with NaN or inf"),
     "infinity in the affine": (nifti_bytes(SCAN, **affine_with(np.inf)), "affine with NaN or inf"),
@@ -192,6 +234,31 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no orientation": (nifti_bytes(SCAN, codes=(0, 0)), "neither sform nor qform"),
     "a quaternion of NaN": (nifti_bytes(SCAN, codes=(0, 1), quatern_b=np.nan), "affine|orient"),
     "a quaternion too long": (nifti_bytes(SCAN, codes=(0, 1), quatern_b=3), "cannot be computed"),
+    "a left-right mirror between the forms": (
+        forms(np.diag([-1, 1, 1, 1])), "sform and a qform that are mirror images of each other"
+    ),
+    "a half turn between the forms": (
+        forms(np.diag([-1, -1, 1, 1])), "sform and a qform that point an axis in different"
+    ),
+    "a quarter turn between the forms": (
+        forms(turned([0, 0, 90])), "sform and a qform that point an axis in different"
+    ),
+    "another spacing in each form": (
+        forms(np.diag([1, 1, 2, 1])), "sform and a qform of different spacing"
+    ),
+    "gzip and something after it": (
+        gzip.compress(nifti_bytes(SCAN)) + b"appended, longer than a header", "cannot be read"
+    ),
+    "gzip and a byte after it": (gzip.compress(nifti_bytes(SCAN)) + b"a", "gzip stream that ends"),
+    "a gzip bomb": (
+        gzip.compress(header_of((1100, 1100, 1100)) + bytes(10**7)), "truncated file: at most"
+    ),
+    "terabytes claimed, NIfTI-2": (
+        nifti_bytes(SCAN, kind=nib.Nifti2Header, dim=[3, 2**40, 2**40, 2**40, 1, 1, 1, 1])[:544],
+        "1,329,227,995,784,915,872,903,807,060,280,344,576 voxels",
+    ),
+    "an intercept of NaN": (nifti_bytes(SCAN, slope=(1, np.nan)), "contradicts itself"),
+    "a slope of infinity": (nifti_bytes(SCAN, slope=(np.inf, 0)), "found a slope that is infinite"),
     "nothing finite": (
         nifti_bytes(SCAN, stored=np.full(HU.shape, np.nan, np.float32)),
         "no finite voxel",

@@ -15,9 +15,8 @@ from typing import Any, BinaryIO
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
-from vertebra_ml.affines import Affine, check_affine
+from vertebra_ml.affines import Affine, check_affine, spacing_of
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.readers.voxels import (
     FIX_BROKEN,
@@ -32,6 +31,9 @@ from vertebra_ml.volume import Volume
 
 DEFLATE_RATIO_MAX = 1032
 """No deflate stream expands further (zlib technical details); a header that needs more lies."""
+COSINE_MIN = 0.7
+"""Between the two forms of one voxel axis: a registration turns it less than 45 degrees."""
+SPACING_TOLERANCE = 0.05
 OFFSET_MAX = 1 << 28  # bytes of header extensions: more than any real file carries
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
@@ -117,6 +119,8 @@ def _check_header(raw: Any, where: Path, *, voxels_max: int) -> Header:
         slope, intercept = raw.get_slope_inter()
     except (HeaderDataError, KeyError) as error:
         raise no_ct(where, f"a header that contradicts itself ({error})") from None
+    if np.isinf(raw["scl_slope"]):  # NaN and 0 are ways to say none
+        raise no_ct(where, "a slope that is infinite")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise no_ct(where, f"voxels of type {dtype}")
     shape = _shape(raw, where)
@@ -132,7 +136,7 @@ def _check_header(raw: Any, where: Path, *, voxels_max: int) -> Header:
             0.0 if intercept is None else float(intercept),
         ),
         int(offset) - raw.sizeof_hdr,
-        check_affine(_affine(raw, where), str(where)),
+        _affine(raw, where),
     )
 
 
@@ -169,21 +173,47 @@ def _shape(header: Any, where: Path) -> tuple[int, int, int]:
     return (shape[0], shape[1], shape[2])
 
 
-def _affine(header: Any, where: Path) -> NDArray[np.float64]:
-    """Return the sform, else the qform; without either, left, right and the head are unknown."""
+def _affine(header: Any, where: Path) -> Affine:
+    """Return the sform where its code is set, else the qform.
+
+    Without either, left, right and the head are unknown; where both are set and contradict each
+    other, nobody can tell which is right. Both are refused.
+    """
     try:
-        affine, code = header.get_sform(coded=True)
-        if not code:
-            affine, code = header.get_qform(coded=True)
+        sform, scode = header.get_sform(coded=True)
+        qform, qcode = header.get_qform(coded=True)
     except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
         raise no_ct(where, f"an orientation that cannot be computed ({error})") from None
-    if affine is None or not code:
+    stated = [form for form, code in ((sform, scode), (qform, qcode)) if code and form is not None]
+    if not stated:
         raise DatasetError(
             where, found="neither sform nor qform in the header",
             expected="an orientation: without it left, right and the head are unknown",
             fix="convert the DICOM again with a tool that keeps it",
         )  # fmt: skip
-    return np.asarray(affine, dtype=np.float64)
+    affine, *other = (check_affine(form, str(where)) for form in stated)
+    if other:
+        _check_agree(affine, other[0], where)
+    return affine
+
+
+def _check_agree(sform: Affine, qform: Affine, where: Path) -> None:
+    """Refuse two forms that turn or scale a voxel axis apart; where they place it may differ."""
+    lengths = spacing_of(sform), spacing_of(qform)
+    cosines = (sform[:3, :3] / lengths[0] * qform[:3, :3] / lengths[1]).sum(axis=0)
+    if cosines.min() < COSINE_MIN:
+        mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+        found = "an sform and a qform that are mirror images of each other" if mirrored else (
+            "an sform and a qform that point an axis in different directions"
+        )  # fmt: skip
+    elif not np.allclose(*lengths, rtol=SPACING_TOLERANCE):
+        found = "an sform and a qform of different spacing"
+    else:
+        return
+    raise DatasetError(
+        where, found=found, expected="two that agree, or one whose code is 0",
+        fix="convert the DICOM again, or set the code of the wrong one to 0",
+    )  # fmt: skip
 
 
 def _check_size(header: Header, ceiling: int, where: Path) -> None:
