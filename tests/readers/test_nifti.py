@@ -281,6 +281,23 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, kind: str) -> None:
         readers.open_content(content, "scan").open_volume()
 
 
+def test_a_broken_block_is_found_though_voxels_enough_come_out() -> None:
+    """The rest of the stream is read for its sum; once only the next byte was."""
+    packed = gzip.compress(nifti_bytes(SCAN), 6)
+    found = 0
+    for start in range(300, len(packed) - 300, len(packed) // 40):
+        spoilt = packed[:start] + b"\xff" * 200 + packed[start + 200 :]
+        with pytest.raises(VertebraError):
+            read(spoilt)
+        found += 1
+    assert found > 30
+
+
+def test_a_stream_that_never_ends_is_refused() -> None:
+    with pytest.raises(VertebraError, match="more than 16,777,216 bytes after the voxels"):
+        read(gzip.compress(nifti_bytes(SCAN) + bytes(1 << 25), 1))
+
+
 def test_more_voxels_than_allowed_are_refused_before_memory_is_taken() -> None:
     with pytest.raises(VertebraError, match=r"48 x 40 x 39 = 74,880 voxels; .*most 74,879"):
         read(nifti_bytes(SCAN), voxels_max=HU.size - 1)

@@ -34,6 +34,7 @@ DEFLATE_RATIO_MAX = 1032
 COSINE_MIN = 0.7
 """Between the two forms of one voxel axis: a registration turns it less than 45 degrees."""
 SPACING_TOLERANCE = 0.05
+SURPLUS_BYTES_MAX = 1 << 24  # after the voxels; a broken stream may go on for long
 OFFSET_MAX = 1 << 28  # bytes of header extensions: more than any real file carries
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
@@ -69,7 +70,7 @@ def read_volume(source: Path | bytes, where: Path, *, voxels_max: int) -> Volume
         _check_size(header, ceiling, where)
         _skip(stream, header.offset, where)
         voxels = read_voxels(stream, header.stored, header.shape, where)
-        stream.read(1)  # a gzip stream checks its sum when its end is reached
+        _check_end(stream, where)
         return Volume(voxels, header.affine)
 
 
@@ -227,3 +228,11 @@ def _skip(stream: BinaryIO, count: int, where: Path) -> None:
         if not piece:
             raise truncated(where, "no voxels after the header")
         count -= len(piece)
+
+
+def _check_end(stream: BinaryIO, where: Path) -> None:
+    """Read to the end: only there is the sum of a gzip stream checked."""
+    for _ in range(SURPLUS_BYTES_MAX // PIECE_BYTES):
+        if not stream.read(PIECE_BYTES):
+            return
+    raise no_ct(where, f"more than {SURPLUS_BYTES_MAX:,} bytes after the voxels")
