@@ -18,6 +18,7 @@ WRITERS: Final[dict[str, str]] = {
     "plain": "vertebra_ml.readers.plain:write",
     "plain-dicom": "vertebra_ml.readers.plain:write_dicom",
     "raw": "vertebra_ml.readers.raw:write",
+    "sarcopenia": "vertebra_ml.readers.sarcopenia:write",
     "verse": "vertebra_ml.readers.verse:write",
 }
 """How a case is written -> ``module:function`` with ``write(root, case, volume, truth, patient)``,
