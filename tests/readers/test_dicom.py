@@ -360,6 +360,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         every(setting(ImageOrientationPatient=[0] * 6)),
         "no pair of right-angled directions",
     ),
+    "a negative spacing": (every(setting(PixelSpacing=[-1, 1])), "negative PixelSpacing in slice"),
     "a spacing of zero": (every(setting(PixelSpacing=[0, 0])), "spacing of .*0.0, 0.0"),
     "pixels cut": (cut(0.8), "pixels cut short: .* bytes in slice-0003.dcm"),
     "header cut": (cut(0.4), "found an image without pixels in slice-0003.dcm"),

@@ -126,6 +126,13 @@ def _check_one(
 
 
 def _check_directions(item: Slice, where: object) -> None:
+    if item.spacing.min() < 0:  # it would turn the image over, left for right
+        raise DatasetError(
+            where,
+            found=f"a negative PixelSpacing in {item.name}",
+            expected="two distances in mm",
+            fix="export the series again",
+        )
     rows, columns = item.orientation[:3], item.orientation[3:]
     lengths = np.array([np.linalg.norm(rows), np.linalg.norm(columns)])
     if np.abs(lengths - 1).max() > 0.01 or abs(rows @ columns) > MAX_SHEAR:
