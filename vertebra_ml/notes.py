@@ -37,4 +37,5 @@ def heard(where: Path) -> Iterator[list[str]]:
 
 
 def _without(where: Path, line: str) -> str:
-    return line.removeprefix(f"{where}: ").replace(str(where), where.name)
+    line = line.removeprefix(f"{where}: ").replace(str(where), where.name)
+    return line.encode(errors="backslashreplace").decode()  # a file name may be no UTF-8

@@ -16,6 +16,8 @@ from vertebra_ml.cli.talk import (
     quiet_start,
     settings,
 )
+from vertebra_ml.errors import DatasetError
+from vertebra_ml.outputs import DEFAULT, FORMATS, check_folder, check_formats
 
 if TYPE_CHECKING:
     from vertebra_ml.models import Localiser
@@ -24,10 +26,34 @@ PRODUCTION = "models:/vertebra-slice-spotter@production"
 
 Scans = Annotated[
     list[Path],
-    typer.Argument(help="NIfTI files, DICOM folders or zips, MIP archives.", metavar="CT..."),
+    typer.Argument(
+        help="NIfTI files, DICOM folders or zips, .raw files with a sidecar, MIP archives.",
+        metavar="CT...",
+    ),
 ]
 Model = Annotated[
     str, typer.Option(help="models:/NAME@ALIAS or models:/NAME/VERSION in MLflow, or a folder.")
+]
+
+
+DEFAULT_FORMATS = ",".join(DEFAULT)
+
+
+def _formats(names: str) -> str:
+    try:
+        return ",".join(check_formats([name.strip() for name in names.split(",") if name.strip()]))
+    except DatasetError as error:
+        raise typer.BadParameter(f"found {error.found}; expected {error.expected}") from None
+
+
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help=f"What to write, a list with commas: {', '.join(FORMATS)}.",
+        callback=_formats,
+        metavar="NAMES",
+    ),
 ]
 
 
@@ -36,22 +62,40 @@ def locate(
     scans: Scans,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("located"),
     model: Model = PRODUCTION,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Draw a picture a scan.")] = False,
+    formats: Formats = DEFAULT_FORMATS,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw both views with the levels: OUT/CASE.png.")
+    ] = False,
 ) -> None:
-    """Find levels in scans: OUT/slices.csv and OUT/slices.json, a row per scan and level.
+    """Find levels in scans: which slice is L3, which T12, in mm and by number.
+
+    Two examples:
+
+      vertebra-ml locate scan.nii.gz dicom_folder/ --out results
+
+      vertebra-ml locate *.nii.gz --format csv,html --model models/slice_spotter
+
+    One file for all scans: csv OUT/slices.csv, json OUT/slices.json.
+
+    One file a scan: html OUT/CASE.html, a page with everything; png OUT/CASE-L3.png, the slice
+    itself; slicer OUT/CASE.mrk.json for 3D Slicer; verse OUT/CASE_ctd.json.
 
     A level that is not in the scan is found = false with empty coordinates, never a guess. A scan
     that cannot be read is one line here; the others are finished, and the exit status is 1.
     """
     from vertebra_ml.batch import locate_all
+    from vertebra_ml.intake import expand
 
+    check_folder(out)
+    names, cases = formats.split(","), expand(scans)
     localiser = _localiser(model)
-    with bar(len(scans), "locate") as progress:
+    with bar(len(cases), "locate") as progress:
         rows, failures = locate_all(
-            localiser, scans, out=out, overlay=overlay, on_progress=progress.update
+            localiser, cases, out=out, formats=names, overlay=overlay, on_progress=progress.update
         )
     located = len({row["case"] for row in rows})
-    typer.echo(f"{located} of {len(scans)} scans located: {out / 'slices.csv'}")
+    where = out / "slices.csv" if "csv" in names else out
+    typer.echo(f"{located} of {len(cases)} scans located: {where}")
     finish(failures)
 
 
@@ -63,16 +107,15 @@ def mips(
 ) -> None:
     """Project scans: one MIP archive (.npz) a scan, frontal and sagittal, in mm."""
     from vertebra_ml.archive import write_archive
+    from vertebra_ml.intake import expand
     from vertebra_ml.projected import project_case
-    from vertebra_ml.readers import open_cases
 
-    how = settings(params).projection.arguments()
-    cases = open_cases(scans)
-    out.mkdir(parents=True, exist_ok=True)
+    check_folder(out)
+    how, cases = settings(params).projection.arguments(), expand(scans)
     failures: list[str] = []
     with bar(len(cases), "project") as progress:
         for case in cases:
-            with collected(failures):
+            with collected(failures, case.source):
                 write_archive(out / f"{case.id}.npz", project_case(case, how))
             progress.update()
     typer.echo(f"{len(cases) - len(failures)} of {len(cases)} scans projected: {out}")
@@ -95,6 +138,7 @@ def evaluate(
     from vertebra_ml.evaluation import Measures, in_words, write_evaluation
     from vertebra_ml.readers import find
 
+    check_folder(out)
     cases = find(data, layout)
     chosen = settings(params)
     localiser = _localiser(model)

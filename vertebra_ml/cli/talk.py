@@ -1,5 +1,6 @@
 """How the commands speak: one line an error, a bar for long work, settings from one file."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vertebra_ml.errors import VertebraError
+from vertebra_ml.readers import LAYOUTS
 
 if TYPE_CHECKING:
     from vertebra_ml.config import Params
 
 PARAMS = Path("params.yaml")
 
-Layout = Annotated[str, typer.Option(help="How the data lies on disk; docs/data.md shows each.")]
+Layout = Annotated[
+    str, typer.Option(help=f"How the data lies on disk: {', '.join(LAYOUTS)}; see docs/data.md.")
+]
 Settings = Annotated[Path, typer.Option(help="Settings file: limits, projection, tracking.")]
 
 
@@ -28,12 +32,44 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
         try:
-            command(*arguments, **options)
+            with noted():
+                command(*arguments, **options)
         except VertebraError as error:
             _tell(error)
             raise typer.Exit(1) from None
+        except OSError as error:  # a disk that is full, a folder that may not be written
+            _tell(_in_words(error))
+            raise typer.Exit(1) from None
 
     return told
+
+
+class _Notes(logging.Handler):
+    """Says each warning of the library once, in a line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = " ".join(record.getMessage().split())
+        if line not in self._said:
+            self._said.add(line)
+            _tell(line, "note")
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Print the library's warnings on standard error as ``note: ...`` while a command runs."""
+    logger, handler = logging.getLogger("vertebra_ml"), _Notes()
+    passed_on = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False  # a package that sets up logging would say everything twice
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = passed_on
 
 
 @contextmanager
@@ -54,12 +90,15 @@ def quiet_start() -> Iterator[None]:
 
 
 @contextmanager
-def collected(failures: list[str]) -> Iterator[None]:
-    """Keep the line of an error and go on with the next scan."""
+def collected(failures: list[str], where: Path) -> Iterator[None]:
+    """Keep the line of an error and go on with the scan after ``where``."""
     try:
         yield
     except VertebraError as error:
-        failures.append(str(error))
+        text = str(error)
+        failures.append(text if str(where) in text else f"{where}: {text}")
+    except OSError as error:
+        failures.append(_in_words(error))
 
 
 def finish(failures: Sequence[str]) -> None:
@@ -70,9 +109,21 @@ def finish(failures: Sequence[str]) -> None:
         raise typer.Exit(1)
 
 
-def _tell(line: object) -> None:
-    """Print an error's line; a file name that is not UTF-8 is spelt out."""
-    typer.echo(f"error: {line}".encode(errors="backslashreplace").decode(), err=True)
+def _tell(line: object, kind: str = "error") -> None:
+    """Print one line, above a bar that runs; a file name that is not UTF-8 is spelt out."""
+    text = f"{kind}: {line}".encode(errors="backslashreplace").decode()
+    if "tqdm" in sys.modules and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
+    else:
+        typer.echo(text, err=True)
+
+
+def _in_words(error: OSError) -> str:
+    found = " ".join(str(error.strerror or error).split())
+    where = error.filename or "a file"
+    return f"{where}: found {found}; expected a disk with room and permission; check the path"
 
 
 def bar(total: int, what: str) -> Any:

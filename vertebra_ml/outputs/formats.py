@@ -20,6 +20,7 @@ FORMATS: Final[dict[str, str]] = {
     "verse": "vertebra_ml.outputs.verse:files",
     "slicer": "vertebra_ml.outputs.slicer:files",
     "png": "vertebra_ml.outputs.pictures:slices",
+    "html": "vertebra_ml.outputs.page:files",
 }
 """Name -> ``module:function`` from an Answer to Files; empty for the files of a whole batch."""
 

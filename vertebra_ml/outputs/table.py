@@ -84,7 +84,10 @@ class Results:
         # Opened in turn and kept, since they live as long as the batch.
         with writing(self._folder):
             for name, path in self._paths.items():
-                file = _part(path).open("w", encoding="utf-8", newline="")
+                # A file name that is not UTF-8 is spelt out, in JSON as JSON does.
+                file = _part(path).open(
+                    "w", encoding="utf-8", errors="backslashreplace", newline=""
+                )
                 self._files[name] = self._open.enter_context(file)
         self._write(csv=csv_header(), json=f'{{"format": {json.dumps(FRAME)},\n"cases": [')
         return self

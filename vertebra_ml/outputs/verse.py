@@ -33,7 +33,7 @@ def files(answer: Answer) -> Files:
         entries.append({**entry, "note": MIDDLE} if alone else entry)
     if any(answer.heights_only):
         log.warning("verse: %s", MIDDLE)
-    text = json.dumps(entries, allow_nan=False, indent=1)
+    text = json.dumps(entries, allow_nan=False)
     return {f"{answer.case}_ctd.json": f"{text}\n".encode()}
 
 
