@@ -278,7 +278,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, kind: str) -> None:
     assert "; expected " in line
     assert "\n" not in line
     with pytest.raises(VertebraError, match=message):
-        readers.open_content(content, "scan").open_volume()
+        readers.open_contents(content, "scan")[0].open_volume()
 
 
 def test_a_broken_block_is_found_though_voxels_enough_come_out() -> None:

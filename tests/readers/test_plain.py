@@ -176,8 +176,10 @@ def test_ids_of_files_come_from_their_names(tmp_path: Path) -> None:
         "UPPER.NII.GZ": "UPPER",
     }.items():
         (tmp_path / name).write_bytes(b"")
-        assert readers.open_case(tmp_path / name).id == expected.rstrip("_")
-    assert readers.open_content(b"", "p 1").id == "p_1"
+        (case,) = readers.open_cases([tmp_path / name])
+        assert case.id == expected.rstrip("_")
+    (case,) = readers.open_contents(b"", "p 1")
+    assert case.id == "p_1"
 
 
 def test_paths_that_cannot_be_scans_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final, cast
 
 import numpy as np
-from scipy import ndimage
 
 from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.archive import ABOUT_BYTES_MAX, Archive, read_archive, write_archive
@@ -195,6 +194,8 @@ def _source(frontal: Mip, sagittal: Mip, thickness_mm: float) -> Source:
 
 def _spine_column(image: Image, *, pull_mm: float) -> float:
     """Return the column where most rows are brightest, none far from the body's middle."""
+    from scipy import ndimage  # loads slowly, and looking for cases needs none of it
+
     low, high = BONE_HU
     bone = ndimage.gaussian_filter1d(
         (image.clip(low, high) - low).sum(axis=0), BLUR_MM, mode="constant"

@@ -1,4 +1,4 @@
-"""One scan, whatever its format: file, folder, zip or bytes to a volume in HU and RAS+ mm."""
+"""One scan, whatever its format: file, folder or zip to a volume in HU and RAS+ mm."""
 
 from pathlib import Path
 from typing import Final
@@ -35,14 +35,3 @@ def open_volume(path: Path, *, voxels_max: int = VOXELS_MAX) -> Volume:
     from vertebra_ml.readers.nifti import read_volume
 
     return read_volume(path, path, voxels_max=voxels_max)
-
-
-def volume_of_bytes(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) -> Volume:
-    """Read the bytes of a NIfTI file or of a zipped DICOM folder; raises as `open_volume`."""
-    if content.startswith(b"PK"):
-        from vertebra_ml.readers.dicom import read_zip
-
-        return read_zip(content, Path(name), voxels_max=voxels_max)
-    from vertebra_ml.readers.nifti import read_volume
-
-    return read_volume(content, Path(name), voxels_max=voxels_max)
