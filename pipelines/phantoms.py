@@ -5,9 +5,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipelines.compact import coarse, repack
 from pipelines.products import make_all, product_key
-from pipelines.stage import PREPARED, VALIDATION, projection_of, run, seeds_of, write_table
+from pipelines.stage import (
+    PREPARED,
+    VALIDATION,
+    projection_of,
+    read_table,
+    run,
+    seeds_of,
+    write_table,
+    write_text,
+)
 from vertebra_ml import phantom
 from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.config import Params
@@ -25,6 +36,9 @@ from vertebra_ml.prepare import project
 MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive", "pipelines.compact")
 RANGES: dict[str, Population] = {"train": "training", "validation": "unlike"}
 """Those tuned on are drawn from other bodies and scanners than those trained on."""
+
+COLUMNS = ("case", "patient", "group", "part", "kind", "seed", "levels", "labels", "fault")
+"""What the table has at least, also where no phantom is asked for."""
 
 SCANS_AFTER = 500_000
 """Seeds of scans lie this far above those of the trunks of their part."""
@@ -69,7 +83,7 @@ def main(params: Params) -> None:
         | {"part": person.part, "kind": person.kind, "seed": person.seed}
         for name, person in people.items()
     ]
-    table = write_table(PREPARED / "phantoms.csv", rows)
+    table = write_rows(PREPARED / "phantoms.csv", rows)
     limits = params.limits.model_dump()
     trunks, scans = (table[table["kind"] == kind] for kind in ("trunks", "scans"))
     tables = {
@@ -78,6 +92,14 @@ def main(params: Params) -> None:
         "Cohort": (table, (row_count(len(tasks), len(tasks)),)),
     }
     gate(tables, name="phantoms", folder=VALIDATION)
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Write the table as ``write_table`` does; without phantoms it has its columns alone."""
+    if rows:
+        return write_table(path, rows)
+    write_text(path, ",".join(COLUMNS))
+    return read_table(path)
 
 
 def people_of(params: Params) -> list[Person]:

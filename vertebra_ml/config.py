@@ -68,9 +68,12 @@ class Split(Section):
 
 
 class Cohort(Section):
-    """How many phantoms: whole trunks, and scans as they come (any part, field and spacing)."""
+    """How many phantoms: whole trunks, and scans as they come (any part, field and spacing).
 
-    trunks: Count
+    None of either where the data's own scans or MIP archives are to teach alone.
+    """
+
+    trunks: int = Field(ge=0)
     scans: int = Field(ge=0)
 
 

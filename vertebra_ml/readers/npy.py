@@ -202,7 +202,9 @@ def _item(item: Any) -> Any:
         return item.numbers
     if type(item) in (str, int, float, bool):
         return item
-    raise ValueError(f"an object array that holds {type(item).__name__.strip('_').lower()}s")
+    raise ValueError(
+        f"an object array that holds a value of type {type(item).__name__.strip('_').lower()}"
+    )
 
 
 _NDARRAY: Final = "numpy.ndarray"
