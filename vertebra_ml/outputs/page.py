@@ -19,6 +19,7 @@ from vertebra_ml.outputs.page_style import STYLE
 NOT_FOR_PATIENTS: Final = "For research use. This is no medical device; check every answer by eye."
 NONE: Final = "–"
 PICTURE_DPI: Final = 150
+ABSENT: Final = ' class="absent"'
 
 HEAD: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -30,15 +31,16 @@ style-src 'unsafe-inline'">
 """
 
 COLUMNS: Final = (
-    # heading, what stands below it
-    ("level", ""),
-    ("in this scan", ""),
-    ("slice", "from 1"),
-    ("image number", "DICOM"),
-    ("z", "mm, to the head"),
-    ("x, y", "mm"),
-    ("score", "0 to 1"),
-    ("90 % within", "mm"),
+    # key of Prediction.rows, heading, what stands below it, decimals, shown where all are empty
+    ("level", "level", "", 0, True),
+    ("found", "in this scan", "", 0, True),
+    ("slice_number", "slice", "from 1", 0, True),
+    ("instance_number", "image number", "DICOM", 0, False),
+    ("z_mm", "z", "mm, to the head", 1, True),
+    ("x_mm", "x", "mm, to the right", 1, False),
+    ("y_mm", "y", "mm, to the front", 1, False),
+    ("score", "score", "0 to 1", 2, True),
+    ("spread_mm", "90 % within", "mm", 1, True),
 )
 
 MEANING: Final = (
@@ -100,32 +102,25 @@ def _warnings(answer: Answer) -> str:
 
 
 def _table(answer: Answer) -> str:
+    rows = answer.prediction.rows()
+    shown = [column for column in COLUMNS if column[4] or any(row[column[0]] for row in rows)]
     heads = "".join(
-        f"<th>{escape(name)}<small>{escape(unit)}</small></th>" for name, unit in COLUMNS
+        f"<th>{escape(name)}<small>{escape(unit)}</small></th>" for _, name, unit, *_ in shown
     )
-    rows = "".join(_row(row) for row in answer.prediction.rows())
-    return f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div>'
-
-
-def _row(row: dict[str, object]) -> str:
-    across = [row["x_mm"], row["y_mm"]]
-    cells = [
-        _said(row["level"]),
-        "found" if row["found"] else "not in this scan",
-        _said(row["slice_number"]),
-        _said(row["instance_number"]),
-        _said(row["z_mm"], 1),
-        NONE if None in across else ", ".join(_said(value, 1) for value in across),
-        _said(row["score"], 2),
-        _said(row["spread_mm"], 1),
+    lines = [
+        f"<tr{'' if row['found'] else ABSENT}>"
+        + "".join(f"<td>{escape(_said(row[key], digits))}</td>" for key, _, _, digits, _ in shown)
+        + "</tr>"
+        for row in rows
     ]
-    kind = "" if row["found"] else ' class="absent"'
-    return f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(lines)}</table></div>'
 
 
-def _said(value: object, digits: int = 0) -> str:
+def _said(value: object, digits: int) -> str:
     if value is None:
         return NONE
+    if isinstance(value, bool):
+        return "found" if value else "not in this scan"
     return f"{value:.{digits}f}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
