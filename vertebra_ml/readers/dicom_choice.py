@@ -47,7 +47,8 @@ def choose(pictures: Sequence[Picture], where: Path) -> list[Stack]:
 
     Raises DatasetError where none remains.
     """
-    kept, notes = list(pictures), []
+    kept = list(pictures)
+    notes: list[str] = []
     modalities = sorted({_modality(p) for p in kept} - {"CT"})
     others = [_Rule(f"{m} image", f"{m} images", _of_modality(m)) for m in modalities]
     for rule in [*others, *RULES]:

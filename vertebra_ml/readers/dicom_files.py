@@ -77,7 +77,7 @@ def _named_file(folder: Path, name: str) -> Entry:
 def _file_entry(folder: Path, path: Path) -> Entry:
     # Unbuffered: a header is read as one block, and pixels go straight to where they belong.
     opener = partial(path.open, "rb", buffering=0)
-    return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, opener)
+    return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, opener)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -135,17 +135,30 @@ def _check_members(members: list[zipfile.ZipInfo], where: Path, *, voxels_max: i
 
 
 @contextmanager
-def reading(entry: Entry, where: Path) -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Silence pydicom: its warnings and its log quote values, and those can be a patient's."""
+    PYDICOM_LOG.propagate = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def naming(entry: Entry, where: Path) -> Iterator[None]:
     """Turn whatever a malformed file makes pydicom raise into one line without its values."""
-    PYDICOM_LOG.propagate = False  # like its warnings it quotes values: they can be a patient's
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except VertebraError:
         raise
     except BROKEN as error:
         raise refused(where, entry, f"a broken DICOM file ({type(error).__name__})") from None
+
+
+@contextmanager
+def reading(entry: Entry, where: Path) -> Iterator[None]:
+    """Do both, `quiet` and `naming`."""
+    with naming(entry, where), quiet():
+        yield
 
 
 def refused(where: Path, entry: Entry, found: str) -> DatasetError:

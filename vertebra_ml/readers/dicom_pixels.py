@@ -6,17 +6,19 @@ header: its end was remembered.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID
 
-from vertebra_ml.readers.dicom_codecs import decoded, frame_bytes
-from vertebra_ml.readers.dicom_files import reading, refused
+from vertebra_ml.errors import VertebraError
+from vertebra_ml.readers.dicom_codecs import check_codec, decoded, frames_of, is_compressed
+from vertebra_ml.readers.dicom_files import naming, quiet, reading, refused
 from vertebra_ml.readers.dicom_header import Pixels
 from vertebra_ml.readers.dicom_series import Slice
+from vertebra_ml.readers.dicom_workers import Workers
 from vertebra_ml.volume import AIR_HU
 
 INT16: Final = np.iinfo(np.int16)
@@ -38,10 +40,39 @@ def read_slices(order: Sequence[Slice], where: Path) -> NDArray[Any]:
     rows, columns = order[0].size
     # Fortran order: each slice is one run of memory, in the order in which its pixels are stored.
     array = np.empty((columns, rows, len(order)), np.int16 if whole else np.float32, order="F")
-    for target, item in zip(array.T, order, strict=True):
-        with reading(item.stored.entry, where):
-            _read(item, target, where)
+    targets = list(zip(order, array.T, strict=True))
+    for item, target in targets:
+        if not is_compressed(item.stored):
+            with reading(item.stored.entry, where):
+                _put(_native(item.stored, item.frame, target), item, target)
+    compressed = [(item, target) for item, target in targets if is_compressed(item.stored)]
+    if compressed:
+        _read_compressed(compressed, where)
     return array
+
+
+def _read_compressed(pairs: Sequence[tuple[Slice, NDArray[Any]]], where: Path) -> None:
+    """Decode slices side by side, each into its target (row, column)."""
+    held: dict[int, list[bytes]] = {}  # the frames of files that hold many
+    for item, _ in pairs:
+        pixels: Pixels = item.stored
+        if pixels.frames > 1 and id(pixels) not in held:
+            with reading(pixels.entry, where):
+                held[id(pixels)] = frames_of(pixels)
+
+    def one(pair: tuple[Slice, NDArray[Any]]) -> None:
+        item, target = pair
+        pixels: Pixels = item.stored
+        with naming(pixels.entry, where):
+            frames = held[id(pixels)] if id(pixels) in held else frames_of(pixels)
+            _put(decoded(frames[item.frame], pixels, workers, where), item, target)
+
+    with quiet(), Workers() as workers, ThreadPoolExecutor(workers.count) as pool:
+        try:
+            list(pool.map(one, pairs))
+        except VertebraError:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _check(pixels: Pixels, where: Path) -> None:
@@ -51,26 +82,14 @@ def _check(pixels: Pixels, where: Path) -> None:
         raise refused(where, pixels.entry, "pixels whose bits do not start at the lowest")
     if min(pixels.rows, pixels.columns, pixels.frames) < 1:
         raise refused(where, pixels.entry, "an image of no size")
-    if pixels.length is None:
+    if is_compressed(pixels):
+        check_codec(pixels, where)
         return
     claimed = pixels.rows * pixels.columns * pixels.frames * pixels.allocated // 8
-    held = min(pixels.length, pixels.entry.size - pixels.offset)
+    held = min(pixels.length or 0, pixels.entry.size - pixels.offset)
     if held < claimed:
         found = f"pixels cut short: {held:,} of {claimed:,} bytes"
         raise refused(where, pixels.entry, found)
-
-
-def _read(item: Slice, target: NDArray[Any], where: Path) -> None:
-    """Write one slice as HU into ``target`` (row, column)."""
-    pixels: Pixels = item.stored
-    compressed = UID(pixels.syntax).is_transfer_syntax and UID(pixels.syntax).is_compressed
-    if compressed or pixels.length is None:
-        stored = decoded(pixels, item.frame, where)
-    else:
-        stored = _native(pixels, item.frame, target)
-    if stored.shape != target.shape:
-        raise refused(where, pixels.entry, f"pixels of shape {stored.shape}")
-    _put(stored, item, target)
 
 
 def _native(pixels: Pixels, frame: int, target: NDArray[Any]) -> NDArray[Any]:
@@ -79,10 +98,22 @@ def _native(pixels: Pixels, frame: int, target: NDArray[Any]) -> NDArray[Any]:
     size = target.size * dtype.itemsize
     same = target.dtype == np.int16 and dtype.itemsize == target.dtype.itemsize
     stored = target.view(dtype) if same else np.empty(target.shape, dtype)
-    frame_bytes(pixels, pixels.offset + frame * size, memoryview(stored).cast("B"))
+    _fill(pixels, pixels.offset + frame * size, memoryview(stored).cast("B"))  # type: ignore[arg-type]
     if pixels.big_endian:
         stored.byteswap(inplace=True)
     return stored
+
+
+def _fill(pixels: Pixels, offset: int, target: memoryview) -> None:
+    """Fill ``target`` from the file; raises EOFError where it ends too early."""
+    with pixels.entry.open() as file:
+        file.seek(offset)
+        done = 0
+        while done < len(target):
+            count = file.readinto(target[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError
+            done += count
 
 
 def _put(stored: NDArray[Any], item: Slice, target: NDArray[Any]) -> None:
@@ -91,7 +122,7 @@ def _put(stored: NDArray[Any], item: Slice, target: NDArray[Any]) -> None:
     low, high = int(stored.min()), int(stored.max())
     least = -(1 << (pixels.stored - 1)) if pixels.signed else 0
     if low < least or high > least + (1 << pixels.stored) - 1:  # what lies above the stored bits
-        spare = pixels.allocated - pixels.stored
+        spare = 8 * stored.dtype.itemsize - pixels.stored
         stored = (stored << spare) >> spare
         low, high = int(stored.min()), int(stored.max())
     padded = _padding(stored, item, low, high)
