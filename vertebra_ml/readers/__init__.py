@@ -27,7 +27,9 @@ __all__ = [
 Finder = Callable[..., list[Case]]
 
 LAYOUTS: Final[dict[str, str]] = {
+    "dicom": "vertebra_ml.readers.dicom_layout:find",
     "glocker": "vertebra_ml.readers.glocker:find",
+    "masks": "vertebra_ml.readers.masks:find",
     "plain": "vertebra_ml.readers.plain:find",
     "raw": "vertebra_ml.readers.raw:find",
     "sarcopenia": "vertebra_ml.readers.sarcopenia:find",

@@ -121,12 +121,12 @@ def _cases_at(path: Path, *, voxels_max: int) -> list[Case]:
         inner = _ct_in(path)
         if inner is not None:
             return _cases_at(check_within(path, inner), voxels_max=voxels_max)
-        return _series_cases(path, path, name, voxels_max=voxels_max)
+        return series_cases(path, path, name, voxels_max=voxels_max)
     ending = _ending(path)
     if ending == ".npz":
         return _archive_cases(path, path, name)
     if ending == ".zip":
-        return _series_cases(path, path, name, voxels_max=voxels_max)
+        return series_cases(path, path, name, voxels_max=voxels_max)
     if ending == ".dcm":
         return [_of_one_file(path, name, voxels_max=voxels_max)]
     return [Case(name, name, path, "scan", partial(open_volume, path, voxels_max=voxels_max))]
@@ -142,7 +142,7 @@ def _exists(path: Path) -> bool:
 def _ending(path: Path) -> str:
     """Return which of ENDINGS a file has; ``.dcm`` for what starts as DICOM, whatever its name."""
     ending = next((each for each in ENDINGS if path.name.lower().endswith(each)), "")
-    if ending or _is_dicom(path):
+    if ending or is_dicom(path):
         return ending or ".dcm"
     pair = path.suffix.lower() in PAIRS
     raise DatasetError(
@@ -154,7 +154,8 @@ def _ending(path: Path) -> str:
     )
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether a file starts as a DICOM file does; what cannot be read does not."""
     magic, start, stop = DICOM_MAGIC
     if not path.is_file():
         return False
@@ -182,7 +183,7 @@ def _of_one_file(path: Path, name: str, *, voxels_max: int) -> Case:
     return Case(name, name, path, "scan", opener)
 
 
-def _series_cases(source: Path | bytes, where: Path, name: str, *, voxels_max: int) -> list[Case]:
+def series_cases(source: Path | bytes, where: Path, name: str, *, voxels_max: int) -> list[Case]:
     """Make a case of each CT series of a folder, of a zip, or of a zip's bytes."""
     from vertebra_ml.readers.dicom import read_folder, read_zip, series_in
 
@@ -219,13 +220,13 @@ def _cases_of(content: bytes, name: str, case: str, *, voxels_max: int) -> list[
     where = Path(name)
     magic, start, stop = DICOM_MAGIC
     if content[start:stop] == magic:
-        return _series_cases(_zipped(content), where, case, voxels_max=voxels_max)
+        return series_cases(_zipped(content), where, case, voxels_max=voxels_max)
     if not content.startswith(b"PK"):
         opener = partial(read_volume, content, where, voxels_max=voxels_max)
         return [Case(case, case, where, "content", opener)]
     if _holds_arrays(content):
         return _archive_cases(content, where, case)
-    return _series_cases(content, where, case, voxels_max=voxels_max)
+    return series_cases(content, where, case, voxels_max=voxels_max)
 
 
 def _zipped(content: bytes) -> bytes:
