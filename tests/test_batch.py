@@ -3,6 +3,7 @@
 import csv
 import gc
 import json
+import logging
 import math
 import weakref
 from functools import partial
@@ -12,10 +13,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from vertebra_ml import batch, metrics
+from vertebra_ml import batch, intake, metrics
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, Truth
+from vertebra_ml.outputs import FORMATS
 from vertebra_ml.prepare import project
 from vertebra_ml.volume import Volume
 
@@ -198,6 +200,67 @@ def test_an_overlay_that_fails_keeps_the_row(tmp_path):
     assert len(rows) == 1
     assert "a.nii.gz" in line
     assert "\n" not in line
+
+
+def test_every_format_is_written_as_it_goes(tmp_path):
+    batch.locate_all(Fixed(b=None), [case_of("a"), case_of("b")], out=tmp_path, formats=FORMATS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a-L3.png", "a.html", "a.mrk.json", "a_ctd.json",
+        "b.html", "b.mrk.json", "b_ctd.json", "slices.csv", "slices.json",
+    ]  # fmt: skip
+
+
+def test_a_picture_that_cannot_be_written_is_one_line_and_the_rest_goes_on(tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".a-L3.png"):
+            write(path, content[:100])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    rows, (line,) = batch.locate_all(
+        Fixed(), [case_of("a"), case_of("b")], out=tmp_path, formats=("csv", "png", "slicer")
+    )
+    assert [row["case"] for row in rows] == ["a", "b"]
+    assert "No space left" in line
+    assert "a-L3.png" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.mrk.json", "b-L3.png", "b.mrk.json", "slices.csv",
+    ]  # fmt: skip
+
+
+def test_what_a_reader_says_is_a_warning_of_its_case_alone(tmp_path):
+    def loud() -> Volume:
+        log = logging.getLogger("vertebra_ml.readers.dicom")
+        log.warning("loud.nii.gz: gantry tilt of 12\ndegrees, resampled")
+        log.info("nobody asked")
+        logging.getLogger("vertebra_ml.models").warning("of the model")
+        return volume()
+
+    cases = [case_of("first"), case_of("loud", loud), case_of("last")]
+    batch.locate_all(Fixed(), cases, out=tmp_path)
+    document = json.loads((tmp_path / "slices.json").read_text())
+    assert [case["warnings"] for case in document["cases"]] == [
+        [], ["gantry tilt of 12 degrees, resampled"], [],
+    ]  # fmt: skip
+
+
+def test_a_file_of_several_scans_is_several_cases(tmp_path, monkeypatch):
+    def open_cases(paths) -> list[Case]:
+        (path,) = paths
+        return [Case(f"d-{n}", "d", path, "scan", volume) for n in ("s2", "s3")]
+
+    monkeypatch.setattr(intake, "open_cases", open_cases)
+    progress: list[None] = []
+    rows, failures = batch.locate_all(
+        Fixed(), [tmp_path / "d", tmp_path / "d"], out=tmp_path / "out",
+        on_progress=lambda: progress.append(None),
+    )  # fmt: skip
+    assert [row["case"] for row in rows] == ["d-s2", "d-s3"]
+    assert failures == []
+    assert len(progress) == 2
 
 
 def test_ready_mips_are_located_without_a_volume(tmp_path):

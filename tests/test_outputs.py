@@ -1,8 +1,10 @@
 """Answers on disk: equal digits in both files, whole files or none."""
 
 import csv
+import errno
 import json
 import math
+import os
 
 import numpy as np
 import pandas as pd
@@ -121,3 +123,78 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     with pytest.raises(DatasetError, match="results that cannot be written") as caught:
         written(tmp_path / "file")
     assert "\n" not in str(caught.value)
+
+
+def test_only_the_files_asked_for(tmp_path):
+    with outputs.Results(tmp_path, ("json", "html")) as results:
+        results.add(prediction())
+        results.finish([])
+    assert [path.name for path in tmp_path.iterdir()] == ["slices.json"]
+
+
+def test_a_run_that_ends_before_its_first_case_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), outputs.Results(tmp_path):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_not_utf8_does_not_break_the_files(tmp_path):
+    text, document = written(tmp_path, prediction(warnings=("a\udce9b",)), failures=["\udce9: x"])
+    assert document["failures"] == ["\udce9: x"]
+    assert "a\\udce9b" in text
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    outputs.replace_text(path, "old")
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(DatasetError, match="No space left on device") as caught:
+        outputs.replace_text(path, "new")
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_made_or_refused_before_work_begins(tmp_path, monkeypatch):
+    outputs.check_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DatasetError, match="cannot be written"):
+            outputs.check_folder(path)
+    monkeypatch.setattr("pathlib.Path.touch", full_disk)
+    with pytest.raises(DatasetError, match="cannot be written"):
+        outputs.check_folder(tmp_path)
+
+
+def test_formats_are_named_and_each_taken_once():
+    assert outputs.check_formats(["html", "csv", "html"]) == ("html", "csv")
+    with pytest.raises(DatasetError, match=r"'xml'.*csv,json,verse,slicer,png,html"):
+        outputs.check_formats(["csv", "xml"])
+    with pytest.raises(DatasetError):
+        outputs.check_formats([])
+
+
+def test_no_case_overwrites_the_file_of_another(tmp_path, monkeypatch):
+    made = {"a": {"a-L3.png": b"slice of a"}, "a-l3": {"A-L3.png": b"overlay of a-l3"}}
+    monkeypatch.setattr(outputs.formats, "import_module", lambda _: _Maker(made))
+    delivery = outputs.Delivery(tmp_path, ["m:files"])
+    delivery.write("m:files", _Case("a"))
+    delivery.write("m:files", _Case("a"))
+    with pytest.raises(DatasetError, match="a file of the case a"):
+        delivery.write("m:files", _Case("a-l3"))
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a-L3.png", b"slice of a")]
+
+
+class _Case:
+    def __init__(self, case: str) -> None:
+        self.case = case
+
+
+class _Maker:
+    def __init__(self, made: dict) -> None:
+        self.files = lambda answer: made[answer.case]
