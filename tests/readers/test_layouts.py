@@ -28,7 +28,7 @@ REAL = Path(__file__).parents[3] / "shared" / "real" / "scans"
 
 HU_TOLERANCE = {"plain-dicom": 0.5, "dicom": 0.5}
 """DICOM as written here holds whole HU."""
-POINT_TOLERANCE_MM: dict[str, float] = {}
+POINT_TOLERANCE_MM: dict[str, float] = {"masks": 0.5}
 """Where landmarks are not kept as numbers."""
 READS_HEADERS = {"dicom"}
 """Layouts that must open headers to know which series there are."""

@@ -16,7 +16,7 @@ Writer = Callable[[Path, str, Volume, Truth | None, str], Path]
 WRITERS: Final[dict[str, str]] = {
     "dicom": "vertebra_ml.readers.dicom_layout:write",
     "glocker": "vertebra_ml.readers.glocker:write",
-    "masks": "vertebra_ml.readers.masks:write",
+    "masks": "vertebra_ml.readers.mask_writer:write",
     "plain": "vertebra_ml.readers.plain:write",
     "plain-dicom": "vertebra_ml.readers.plain:write_dicom",
     "raw": "vertebra_ml.readers.raw:write",
