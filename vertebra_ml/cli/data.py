@@ -6,6 +6,22 @@ from typing import Annotated
 import typer
 
 from vertebra_ml.cli.talk import PARAMS, Layout, Settings, bar, one_line_errors, settings
+from vertebra_ml.readers.writers import WRITERS
+
+
+def _known(layout: str) -> str:
+    """Refuse an unknown layout as wrong usage, before any scan is made."""
+    if layout not in WRITERS:
+        raise typer.BadParameter(f"{layout!r} is none of {', '.join(WRITERS)}")
+    return layout
+
+
+Writable = Annotated[
+    str,
+    typer.Option(
+        help=f"How they are laid out: {', '.join(WRITERS)}; see docs/data.md.", callback=_known
+    ),
+]
 
 
 @one_line_errors
@@ -13,10 +29,19 @@ def phantom(
     folder: Annotated[Path, typer.Argument(help="Where the scans are written.")],
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same scans.")] = 0,
-    layout: Annotated[str, typer.Option(help="plain, plain-dicom or verse.")] = "plain",
+    layout: Writable = "plain",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Make synthetic CT scans with known landmarks: any part, spacing, orientation and field."""
+    """Make synthetic CT scans with known landmarks: any part, spacing, orientation and field.
+
+    They make a data set, with their truth, that check, evaluate and the pipeline read.
+
+    To see what a layout looks like:
+
+    vertebra-ml phantom example --count 2 --layout raw
+
+    vertebra-ml check example --layout raw
+    """
     from vertebra_ml.phantom import cohort
     from vertebra_ml.readers.writers import write_case
 
