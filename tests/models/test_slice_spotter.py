@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -198,6 +199,9 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     from vertebra_ml.models.contract import Settings
     from vertebra_ml.models.fitting import compiled
 
+    def chances(network: Any) -> list[Any]:
+        return [v for v in network.variables if "seed_generator" in v.name]
+
     ARCHITECTURES["tiny"] = TINY
     settings = Settings.of(toys.settings(**SHORT))
     rng = np.random.default_rng(0)
@@ -207,6 +211,8 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     first.set_weights([rng.normal(size=w.shape) for w in first.get_weights()])
     for variable in first.optimizer.variables:
         variable.assign(np.ones(variable.shape) * 3)
+    assert len(chances(first)) == 1
+    chances(first)[0].assign([4, 5])
     progress = Progress()
     progress.smooth(first.get_weights())
     progress.add({"error": 2.0, "seconds": 7.0})
@@ -219,6 +225,7 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
         *zip(progress.best, again.best, strict=True),
         *zip(progress.average, again.average, strict=True),
         *zip(first.optimizer.variables, second.optimizer.variables, strict=True),
+        *zip(chances(first), chances(second), strict=True),
     ]
     assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
     assert resume(second, tmp_path / "state.npz", "another training").epoch == 0

@@ -28,6 +28,7 @@ def build(levels: int, columns: tuple[int, int]) -> Any:
     x = layers.Concatenate()([WidthMaximum()(convolution(v, 8, strides=(1, 4))) for v in views])
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
+    x = layers.Dropout(0.05)(x)
     inside = RowsInside()(views)
     absent = layers.Dense(levels, name="absent")(GlobalSummary()(x, inside))
     rows = layers.Conv1D(levels, 5, padding="same", name="rows")(x)

@@ -1,11 +1,19 @@
 """The stage ``train``: which archives, and what it starts from."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipelines import train
+from tests.models import toys
+from tests.models.tiny import TINY
+from vertebra_ml.config import Params, load
 from vertebra_ml.errors import DatasetError, ModelError
+from vertebra_ml.models.architectures import ARCHITECTURES
+from vertebra_ml.models.contract import Contract
+
+ROOT = Path(__file__).parents[2]
 
 HEADER = "case,patient,group,part,levels\n"
 
@@ -37,6 +45,44 @@ def test_no_archive_at_all_is_one_line(prepared: Path) -> None:
     (prepared / "phantoms.csv").write_text(HEADER)
     with pytest.raises(DatasetError, match=r"mips.csv.*no archive at all"):
         train.training_table()
+
+
+def test_one_level_after_another(prepared: Path, tmp_path: Path) -> None:
+    """L3 alone, then T12 from a copy of it, with no phantoms: model.json and the run say so."""
+    from mlflow import MlflowClient
+
+    ARCHITECTURES["tiny"] = TINY
+    (prepared / "mips").mkdir()
+    cases = [path.stem for path in toys.archives(prepared / "mips", 3)]
+    parts = ("train", "train", "validation")
+    rows = [f"{case},{case},real,{part},L3" for case, part in zip(cases, parts, strict=True)]
+    (prepared / "mips.csv").write_text(HEADER + "\n".join(rows) + "\n")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    out, start = Path("models/slice_spotter"), tmp_path / "l3"
+    train.main(settings(uri, "L3", ""), "slice_spotter")
+    assert Contract.read(out).start == {}
+    shutil.move(out, start)
+    train.main(settings(uri, "T12", str(start)), "slice_spotter")
+    tuned = Contract.read(out)
+    assert tuned.settings.heads == ("T12",)
+    assert tuned.start["levels"] == "L3"
+    client = MlflowClient(uri)
+    latest, first = client.search_runs([client.get_experiment_by_name("vertebra-ml").experiment_id])
+    assert latest.data.params["start_sha256"] == tuned.start["weights_sha256"]
+    assert "start_sha256" not in first.data.params
+
+
+def settings(uri: str, level: str, start: str) -> Params:
+    """Give the settings of one short epoch of the tiny network for one level."""
+    params = load(ROOT / "params.yaml")
+    tiny = {"architecture": "tiny", "epochs": 1, "steps_per_epoch": 2, "batch": 2}
+    wanted = tiny | {"levels": (level,), "auxiliary_levels": (), "start_from": start}
+    spotter = params.models.slice_spotter.model_copy(update=wanted)
+    changed = {
+        "models": params.models.model_copy(update={"slice_spotter": spotter}),
+        "tracking": params.tracking.model_copy(update={"uri": uri}),
+    }
+    return params.model_copy(update=changed)
 
 
 def test_the_start_is_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def save(network: Any, path: Path, mark: str, progress: Progress) -> None:
     arrays = {f"weight_{i}": w for i, w in enumerate(network.get_weights())}
     arrays |= {f"best_{i}": w for i, w in enumerate(progress.best)}
     arrays |= {f"average_{i}": w for i, w in enumerate(progress.average)}
+    arrays |= {f"chance_{i}": np.asarray(v) for i, v in enumerate(_chances(network))}
     arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(network.optimizer.variables)}
     np.savez(part, state=np.array(json.dumps(state)), **arrays)
     os.replace(part, path)  # noqa: PTH105 - one atomic step
@@ -100,14 +101,21 @@ def resume(network: Any, path: Path, mark: str) -> Progress:
             return Progress()
         arrays = {
             part: [file[f"{part}_{i}"] for i in range(_count(file.files, part))]
-            for part in ("weight", "best", "average", "optimizer")
+            for part in ("weight", "best", "average", "optimizer", "chance")
         }
     network.set_weights(arrays["weight"])
-    for variable, value in zip(network.optimizer.variables, arrays["optimizer"], strict=True):
+    variables = [*network.optimizer.variables, *_chances(network)]
+    values = [*arrays["optimizer"], *arrays["chance"]]
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return Progress(
         state["history"], arrays["best"], state["best_epoch"], arrays["average"], state["steps"]
     )
+
+
+def _chances(network: Any) -> list[Any]:
+    """Where the random numbers of each dropout stand: variables that are no weights."""
+    return [v for v in network.variables if v.name == "seed_generator_state"]
 
 
 def _count(names: list[str], part: str) -> int:
