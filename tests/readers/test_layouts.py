@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.formats import FORMATS, hu_tolerance
 from tests.layouts import GRIDS, POINTS_MM, TRUTH, VISIBLE, assert_same_scan, make_scan, write
 from vertebra_ml import readers
 from vertebra_ml.case import Case
@@ -62,6 +63,16 @@ def assert_same_case(case: Case, original: Volume, *, hu: float = 0.0) -> None:
         np.testing.assert_allclose(found.origin_mm, mip.origin_mm, atol=0.01)
     np.testing.assert_allclose(source.affine, original.affine, atol=1e-6)
     assert source.shape == original.shape
+
+
+@pytest.mark.parametrize("grid", ["oblique", "oblique and odd", "float"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_scan_in_every_format_is_the_same_scan(tmp_path: Path, name: str, grid: str) -> None:
+    original = make_scan(GRIDS[grid]).crop((10, 8, 7), (24, 20, 15))
+    original = Volume(original.array, original.affine)
+    (case,) = readers.open_cases([FORMATS[name](tmp_path, original)])
+    assert case.open_volume
+    assert_same_scan(case.open_volume(), original, hu=hu_tolerance(name))
 
 
 def largest(root: Path) -> Path:
