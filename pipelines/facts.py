@@ -17,7 +17,7 @@ from vertebra_ml.limits import describe_archive, describe_case
 
 FACTS = CACHE / "facts"
 MADE_BY = ("vertebra_ml.limits.facts", "vertebra_ml.readers")
-NOT_FACTS = tuple(f"vertebra_ml.limits.{name}" for name in ("gate", "page", "rules"))
+NOT_FACTS = tuple(f"vertebra_ml.limits.{name}" for name in ("gate", "page", "rules", "tables"))
 """What judges facts does not change them."""
 
 Row = dict[str, Any]

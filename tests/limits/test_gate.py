@@ -37,7 +37,8 @@ RAW = {
     "patient": "p", "fault": None, "voxels": 900, "spacing": "1 1 2", "spacing_least_mm": 1.0,
     "spacing_largest_mm": 2.0, "height_mm": 300.0, "width_mm": 300.0, "hu_least": -1000,
     "hu_largest": 1500, "out_of_order": 0, "gap_sigmas": 1.5, "outside": 0, "in_air": 0,
-    "skipped": 0,
+    "not_bone": 0, "skipped": 0, "tissue_share": 0.4, "gap_ratio": 1.1, "frame": None,
+    "body_share": None, "bone_share": None,
 }  # fmt: skip
 MIP = {
     "fault": None, "spacing_off_mm": 0.0, "hu_least": -1024, "hu_largest": 1500, "body_share": 0.6,
@@ -56,10 +57,18 @@ FAULTS: dict[str, tuple[tuple[Rule, ...], dict[str, Any], dict[str, Any], str]] 
                            r"inside the scan .* broken by bad \(L3\)"),
     "raw, gap of another body": (RAW_RULES, RAW, {"gap_sigmas": 9.1, "gap_worst": "L1-L2 60.0 mm"},
                                  r"broken by bad \(L1-L2 60.0 mm\)"),
+    "raw, level passed over": (
+        RAW_RULES, RAW, {"gap_ratio": 2.0, "gap_jump": "C6-C7 36.1 mm, 2.0 times its neighbours"},
+        r"passed over \[gap_ratio at most 1.6\] broken by bad \(C6-C7 36.1 mm, 2.0 times"),
+    "raw, other frame": (RAW_RULES, RAW, {"frame": "labels look like voxel indices"},
+                         r"frame empty\] broken by bad \(labels look like voxel indices\)"),
+    "raw, intercept twice": (RAW_RULES, RAW, {"tissue_share": 0.01}, r"soft tissue.* bad \(0.01\)"),
+    "raw, a MIP of air": (RAW_RULES, RAW, {"body_share": 0.0, "hu_least": None},
+                          r"crosses a body .* broken by bad \(0\)"),
     "raw, not HU": (RAW_RULES, RAW, {"hu_least": 0}, r"at most -200\] broken by bad \(0\)"),
     "raw, unreadable": (RAW_RULES, {}, {"fault": "found 3 bytes", "patient": "p"},
                         r"can be read .* broken by bad \(found 3 bytes\)"),
-    "raw, copy": (RAW_RULES, RAW, {"fingerprint": "f0", "source": "data/bad"},
+    "raw, copy": (RAW_RULES, RAW, {"content": "f0", "source": "data/bad"},
                   r"No scan is there twice .* good0 \(data/good0\), bad \(data/bad\)"),
     "mips, air": (MIP_RULES, MIP, {"hu_largest": -1024, "body_share": 0.0, "bone_share": 0.0},
                   r"There is bone .* bad \(-1024\) \| A body was crossed .* bad \(0\)"),
@@ -85,10 +94,10 @@ FAULTS: dict[str, tuple[tuple[Rule, ...], dict[str, Any], dict[str, Any], str]] 
 def _table(good: dict[str, Any], fault: dict[str, Any], rows: int = 2) -> pd.DataFrame:
     base = good or RAW | MIP
     records = [
-        {"case": f"good{i}", "source": f"data/good{i}", "fingerprint": f"f{i}", **base}
+        {"case": f"good{i}", "source": f"data/good{i}", "content": f"f{i}", **base}
         for i in range(rows)
     ]
-    bad = {"case": "bad", "fingerprint": "fb", **good} | fault
+    bad = {"case": "bad", "content": "fb", **good} | fault
     return pd.DataFrame([*records, bad] if fault else records)
 
 
@@ -117,7 +126,7 @@ def test_good_tables_pass(rules: tuple[Rule, ...], good: dict[str, Any], tmp_pat
 
 def test_two_rows_of_one_id_are_both_named(tmp_path: Path) -> None:
     table = pd.DataFrame(
-        [RAW | {"case": "same", "source": f"data/{i}", "fingerprint": str(i)} for i in "ab"]
+        [RAW | {"case": "same", "source": f"data/{i}", "content": str(i)} for i in "ab"]
     )
     with pytest.raises(GateError, match=r"share an id .* same \(data/a\), same \(data/b\)"):
         gate({"T": (table, bind(RAW_RULES, SETTINGS))}, name="g", folder=tmp_path)

@@ -1,27 +1,44 @@
 """Facts of a scan, of a MIP archive: one flat row each, ready for the rules."""
 
+import hashlib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vertebra_ml.anatomy import GAP_MM, RANK, VARIANTS, successors
 from vertebra_ml.archive import read_archive
 from vertebra_ml.case import Case
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.landmarks import Landmarks, Truth
+from vertebra_ml.limits.frames import NOT_BONE_HU, bone_hu, fitting_frame
 from vertebra_ml.mip import MipPair
-from vertebra_ml.volume import AIR_HU, Volume
+from vertebra_ml.volume import AIR_HU, Source, Volume
 
 SAMPLED_VOXELS = 200_000
 """Voxels looked at for HU statistics: a percentile is right to a fraction of a percent, in 1 ms."""
 
+TISSUE_HU = (-150, 250)
+"""Soft tissue of any kind, with and without contrast."""
 BONE_HU = 200
 AIR_AT_LANDMARK_HU = -300
 """A body centre lies in bone; marrow fat and a scan circle's edge stay above this, air does not."""
 
 Row = dict[str, object]
+
+RAW_COLUMNS = (
+    "case", "patient", "source", "fault", "shape", "voxels", "spacing", "spacing_least_mm",
+    "spacing_largest_mm", "orientation", "obliquity_deg", "width_mm", "depth_mm", "height_mm",
+    "hu_least", "hu_p1", "hu_median", "hu_p99", "hu_largest", "fingerprint", "tissue_share",
+    "content", "rows", "columns", "body_share", "bone_share", "levels", "labels", "labelled",
+    "gaps_mm", "gap_sigmas", "gap_worst", "gap_ratio", "gap_jump", "out_of_order",
+    "out_of_order_levels", "skipped", "skipped_levels", "outside", "outside_levels", "in_air",
+    "in_air_levels", "not_bone", "not_bone_levels", "frame",
+)  # fmt: skip
+"""Columns of the table of raw cases, CTs and MIPs alike; a fact that does not apply is empty."""
 
 
 def describe(case: str, volume: Volume, truth: Truth | None = None) -> Row:
@@ -51,18 +68,51 @@ def describe(case: str, volume: Volume, truth: Truth | None = None) -> Row:
     if truth is not None:
         row |= _named("outside", _outside(volume, truth.landmarks))
         row |= _named("in_air", _in_air(volume, truth.landmarks))
+        row |= _named("not_bone", _not_bone(volume, truth.landmarks))
+        row |= _jump(truth.landmarks) | {"frame": fitting_frame(volume, truth.landmarks)}
     return row
 
 
 def describe_case(case: Case) -> Row:
-    """Return the facts of one raw case and its patient; an unreadable one becomes its ``fault``."""
+    """Return the facts of one raw case and its patient, in the columns of ``RAW_COLUMNS``.
+
+    A case of MIPs has the facts of a scan that apply to pictures. An unreadable case becomes its
+    ``fault``.
+    """
     known: Row = {"patient": case.patient, "source": case.source.as_posix()}
     try:
-        if case.open_volume is None:
-            return {"case": case.id, "fault": "found a MIP archive; expected a raw scan", **known}
-        return describe(case.id, case.open_volume(), case.truth()) | known
+        if case.open_mips is not None:
+            row = _describe_mips(case.id, *case.open_mips(), case.truth())
+        elif case.open_volume is not None:
+            row = describe(case.id, case.open_volume(), case.truth())
+        else:
+            row = {"case": case.id, "fault": "found a case without an image; expected a scan"}
     except VertebraError as error:
-        return unreadable(case.id, error) | known
+        row = unreadable(case.id, error)
+    return {column: (row | known).get(column) for column in RAW_COLUMNS}
+
+
+def _describe_mips(case: str, pair: MipPair, source: Source, truth: Truth | None) -> Row:
+    """Return the facts of a case that is a pair of MIPs from the start.
+
+    ``hu_least`` does not apply: pictures cropped to the body hold no air.
+    """
+    row = describe_pair(case, pair, truth, spacing_mm=pair.frontal.spacing_mm[0])
+    views = (pair.frontal, pair.sagittal)
+    steps = [step for mip in views for step in mip.spacing_mm]
+    row |= {
+        "shape": f"{pair.rows}x({pair.frontal.columns}+{pair.sagittal.columns})",
+        "voxels": sum(mip.image.size for mip in views),
+        "spacing": " ".join(f"{step:.3g}" for step in dict.fromkeys(steps)),
+        "spacing_least_mm": round(min(steps), 4),
+        "spacing_largest_mm": round(max(*steps, source.slice_spacing_mm), 4),
+        "height_mm": round(pair.rows * pair.frontal.spacing_mm[0], 1),
+        "width_mm": round(pair.frontal.columns * pair.frontal.spacing_mm[1], 1),
+        "hu_least": None,
+        "fingerprint": f"{crc32(b''.join(mip.image.tobytes() for mip in views)):08x}",
+        "content": _content(np.concatenate([mip.image.ravel() for mip in views])),
+    }
+    return row | (_jump(truth.landmarks) if truth is not None else {})
 
 
 def describe_pair(case: str, pair: MipPair, truth: Truth | None, *, spacing_mm: float) -> Row:
@@ -109,6 +159,7 @@ def _intensities(volume: Volume) -> Row:
     step = max(1, int(np.ceil((volume.array.size / SAMPLED_VOXELS) ** (1 / 3))))
     sample = volume.array[::step, ::step, ::step]
     low, p1, p50, p99, high = np.percentile(sample, [0, 1, 50, 99, 100])
+    tissue = (sample > TISSUE_HU[0]) & (sample < TISSUE_HU[1])
     return {
         "hu_least": round(float(low)),
         "hu_p1": round(float(p1)),
@@ -116,7 +167,21 @@ def _intensities(volume: Volume) -> Row:
         "hu_p99": round(float(p99)),
         "hu_largest": round(float(high)),
         "fingerprint": f"{crc32(np.ascontiguousarray(sample).tobytes()):08x}",
+        "tissue_share": round(float(tissue.mean()), 4),
+        "content": _content(volume.array[np.ix_(*(_symmetric(n, step) for n in volume.shape))]),
     }
+
+
+def _symmetric(length: int, step: int) -> NDArray[np.intp]:
+    """Return every ``step``-th index counted from both ends: the same voxels however they lie."""
+    places = np.arange(0, length, step)
+    return np.unique(np.concatenate([places, length - 1 - places]))
+
+
+def _content(values: NDArray[Any]) -> str:
+    """Return a digest of values in HU that does not mind their order: axes, format, layout."""
+    counts = np.bincount(np.round(values).astype(np.int64).ravel() - np.iinfo(np.int16).min)
+    return hashlib.sha256(counts.tobytes()).hexdigest()[:16]
 
 
 def _label_facts(truth: Truth | None) -> Row:
@@ -154,6 +219,31 @@ def _gaps(marks: Landmarks) -> list[tuple[str, float, float]]:
     return found
 
 
+def _jump(marks: Landmarks) -> Row:
+    """Return the largest gap against the gaps beside it, each counted in usual gaps of its place.
+
+    People differ in size by more than the vertebrae of one person do from their neighbours.
+    """
+    gaps = [(name, gap, gap / GAP_MM[_pair(name)][0]) for name, gap, _ in _gaps(marks)]
+    found: list[tuple[float, str]] = []
+    for place, (name, gap, size) in enumerate(gaps):
+        upper, lower = _pair(name)
+        above = [s for other, _, s in gaps[:place][-1:] if _pair(other)[1] == upper]
+        below = [s for other, _, s in gaps[place + 1 :][:1] if _pair(other)[0] == lower]
+        if above or below:
+            ratio = size / float(np.mean(above + below))
+            found.append((ratio, f"{name} {gap:.1f} mm, {ratio:.1f} times its neighbours"))
+    if not found:
+        return {"gap_ratio": None, "gap_jump": None}
+    ratio, text = max(found)
+    return {"gap_ratio": round(ratio, 2), "gap_jump": text}
+
+
+def _pair(name: str) -> tuple[str, str]:
+    upper, lower = name.split("-")
+    return upper, lower
+
+
 def _skipped(visible: tuple[str, ...]) -> list[str]:
     """Return the steps between seen levels that leave one out which most people have."""
     return [
@@ -183,6 +273,15 @@ def _in_air(volume: Volume, marks: Landmarks) -> list[str]:
         if np.median(volume.array[box]) < AIR_AT_LANDMARK_HU:
             found.append(label)
     return found
+
+
+def _not_bone(volume: Volume, marks: Landmarks) -> list[str]:
+    """Return the levels inside the scan around which there is fat or lung rather than bone."""
+    inside = np.isfinite(marks.points_mm).all(axis=1) & volume.contains(marks.points_mm)
+    stray = inside.copy()
+    if inside.any():
+        stray[inside] = bone_hu(volume, marks.points_mm[inside]) < NOT_BONE_HU
+    return [label for label, off in zip(marks.labels, stray, strict=True) if off]
 
 
 def _named(column: str, names: list[str]) -> Row:
