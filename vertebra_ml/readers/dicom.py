@@ -4,21 +4,22 @@ Files are told by their content, not their name. Headers are read first, pixels 
 is known to be one CT on a straight grid. A zip is read in memory; nothing is unpacked to disk.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from vertebra_ml.errors import DatasetError, LimitError
 from vertebra_ml.readers.dicom_choice import choose
 from vertebra_ml.readers.dicom_files import Entry, folder_entries, zip_entries
 from vertebra_ml.readers.dicom_header import pictures_in
 from vertebra_ml.readers.dicom_pixels import read_slices
-from vertebra_ml.readers.dicom_series import Slice, arrange
+from vertebra_ml.readers.dicom_series import Grid, arrange
 from vertebra_ml.readers.dicom_stacks import Stack, slice_of
+from vertebra_ml.readers.dicom_tilt import straightened
 from vertebra_ml.volume import Source, Volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,13 @@ def _read(
     entries: Sequence[Entry], where: Path, series: Series | None, *, voxels_max: int
 ) -> Volume:
     stack = _the_one(_stacks(entries, where), series, where)
-    order, affine = arrange([slice_of(picture, where) for picture in stack.pictures], where)
-    rows, columns = order[0].size
-    shape = (columns, rows, len(order))
-    _check_count(shape, where, voxels_max=voxels_max)
-    array = read_slices(order, where)
-    return Volume(array, affine, _source(order, affine, shape))
+    grid = arrange([slice_of(picture, where) for picture in stack.pictures], where)
+    _check_count(grid.shape, where, voxels_max=voxels_max)
+    array = read_slices(grid.order, where)
+    if grid.shear is not None:
+        log.warning("straightened a gantry tilt of %.1f degrees in %s", grid.shear.degrees, where)
+        array = straightened(array, grid.shear)
+    return Volume(array, grid.affine, _source(grid))
 
 
 def _the_one(stacks: Sequence[Stack], series: Series | None, where: Path) -> Stack:
@@ -144,12 +146,12 @@ def _check_count(shape: tuple[int, int, int], where: Path, *, voxels_max: int) -
         )
 
 
-def _source(order: Sequence[Slice], affine: NDArray[Any], shape: tuple[int, int, int]) -> Source:
-    numbers = [item.instance_number for item in order]
+def _source(grid: Grid) -> Source:
+    numbers = [item.instance_number for item in grid.order]
     known = tuple(number for number in numbers if number is not None)
     return Source(
-        affine,
-        shape,
-        known if len(known) == len(order) else None,
-        tuple(item.sop_instance_uid for item in order),
+        grid.affine,
+        grid.shape,
+        known if len(known) == len(numbers) else None,
+        tuple(item.sop_instance_uid for item in grid.order),
     )

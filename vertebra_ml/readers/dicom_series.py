@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vertebra_ml.affines import MAX_SHEAR, Affine, check_affine
 from vertebra_ml.errors import DatasetError
+from vertebra_ml.readers.dicom_tilt import Shear
 
 RAS_OF_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 COSINE_TOLERANCE: Final = 1e-3  # orientations are written to six digits or so
@@ -22,6 +23,7 @@ GAP_TOLERANCE_MM: Final = 0.1  # positions may be written to a tenth of a mm
 DRIFT_TOLERANCE: Final = 0.25  # share of the gap by which a slice may lie off the even grid
 SIDEWAYS_TOLERANCE_MM: Final = 0.5
 DUPLICATE_MM: Final = 0.01
+TILT_MAX_DEG: Final = 35.0  # gantries turn by 30 degrees at most
 FIX_MIXED: Final = "put each series in its own folder"
 
 
@@ -61,15 +63,32 @@ class Slice:
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
-def arrange(slices: Sequence[Slice], where: object) -> tuple[list[Slice], Affine]:
-    """Sort the slices of one series along their normal; return them and voxel -> RAS+ mm.
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Slices in order, on a grid.
+
+    Parameters
+    ----------
+    order : the slices along their normal.
+    affine : (4, 4), voxel (column, row, slice) -> RAS+ mm, right-angled.
+    shape : voxels (columns, rows, slices); larger than the slices where they are tilted.
+    shear : how the slices lie on it; None where each fills its plane.
+    """
+
+    order: tuple[Slice, ...]
+    affine: Affine
+    shape: tuple[int, int, int]
+    shear: Shear | None
+
+
+def arrange(slices: Sequence[Slice], where: object) -> Grid:
+    """Sort the slices of one series along their normal and place them on a grid.
 
     Voxels are (column, row, slice), slices in the order of position along rows x columns; the
     InstanceNumber plays no part.
 
-    Raises DatasetError where the files are no CT, of more than one series, size, spacing or
-    orientation, or where slices are missing, doubled, uneven or tilted; GeometryError for a bad
-    spacing.
+    Raises DatasetError where the files are of more than one series, size, spacing or orientation,
+    or where slices are missing, doubled, uneven or tilted too far; GeometryError for a bad spacing.
     """
     _check_alike(slices, where)
     first = slices[0]
@@ -79,12 +98,21 @@ def arrange(slices: Sequence[Slice], where: object) -> tuple[list[Slice], Affine
     _check_gaps(order, normal, where)
     step = (order[-1].position - order[0].position) / (len(order) - 1)
     _check_straight(order, normal, step, where)
+    shear = _shear(order, normal, step, where)
+    rows, columns = first.size
+    corner = order[0].position
+    if shear is not None:
+        aside = shear.first * first.spacing[::-1]
+        corner = corner + aside[0] * first.orientation[:3] + aside[1] * first.orientation[3:]
+        step = normal * (step @ normal)
+        columns, rows = shear.size(columns, rows)
     lps = np.eye(4)
     lps[:3, 0] = first.orientation[:3] * first.spacing[1]
     lps[:3, 1] = first.orientation[3:] * first.spacing[0]
     lps[:3, 2] = step
-    lps[:3, 3] = order[0].position
-    return order, check_affine(RAS_OF_LPS @ lps, str(where))
+    lps[:3, 3] = corner
+    affine = check_affine(RAS_OF_LPS @ lps, str(where))
+    return Grid(tuple(order), affine, (columns, rows, len(order)), shear)
 
 
 def _check_alike(slices: Sequence[Slice], where: object) -> None:
@@ -187,14 +215,6 @@ def _check_straight(
     where: object,
 ) -> None:
     gap = float(step @ normal)
-    tilt = float(np.degrees(np.arctan2(np.linalg.norm(step - gap * normal), gap)))
-    if np.sin(np.radians(tilt)) > MAX_SHEAR:
-        raise DatasetError(
-            where,
-            found=f"a gantry tilt of {tilt:.1f} degrees",
-            expected="slices stacked at right angles",
-            fix="resample the series to an upright grid first",
-        )
     even = order[0].position + np.arange(len(order))[:, None] * step
     off = np.array([item.position for item in order]) - even
     along = off @ normal
@@ -211,6 +231,30 @@ def _check_straight(
             expected="slices on an even grid",
             fix="part the series, or resample it",
         )
+
+
+def _shear(
+    order: Sequence[Slice],
+    normal: NDArray[np.float64],
+    step: NDArray[np.float64],
+    where: object,
+) -> Shear | None:
+    """Return how a tilted gantry set the slices aside; None where it stood upright."""
+    aside = step - (step @ normal) * normal
+    tilt = float(np.degrees(np.arctan2(np.linalg.norm(aside), step @ normal)))
+    if np.sin(np.radians(tilt)) <= MAX_SHEAR:
+        return None
+    if tilt > TILT_MAX_DEG:
+        raise DatasetError(
+            where,
+            found=f"a gantry tilt of {tilt:.1f} degrees",
+            expected=f"at most {TILT_MAX_DEG:.0f}, as far as gantries turn",
+            fix="check the positions, or resample the series to an upright grid first",
+        )
+    first = order[0]
+    away = np.array([item.position for item in order]) - first.position
+    along = np.stack([first.orientation[:3], first.orientation[3:]], axis=1)
+    return Shear(away @ along / first.spacing[::-1], tilt)
 
 
 def _named(slices: Sequence[Slice]) -> str:
