@@ -66,9 +66,9 @@ def test_it_says_what_was_found_and_what_is_not_in_the_scan():
 
 def test_warnings_are_read_before_the_numbers():
     _, text = read(answer(grid(), FOUND, warnings=("gantry tilt of 12 degrees",)))
-    assert text.index("Look twice") < text.index("<table")
+    assert text.index("Please note") < text.index("<table")
     assert "<li>gantry tilt of 12 degrees</li>" in text
-    assert "Look twice" not in read(answer(grid(), FOUND))[1]
+    assert "Please note" not in read(answer(grid(), FOUND))[1]
 
 
 def test_everything_is_escaped():

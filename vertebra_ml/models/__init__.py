@@ -4,7 +4,7 @@ Importing this package is light; keras is imported when a model is built or load
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -14,6 +14,7 @@ from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
 from vertebra_ml.models.contract import Contract
+from vertebra_ml.notes import heard
 from vertebra_ml.volume import Source, Volume
 
 
@@ -74,11 +75,15 @@ def load_model(folder: Path, identity: ModelIdentity | None = None) -> Localiser
 def locate(localiser: Localiser, case: Case) -> Prediction:
     """Answer for one case, opening its MIPs where it is an archive, else its CT.
 
+    What its reader says of the scan stands before the warnings of the model.
+
     Raises what its reader raises: DatasetError, GeometryError, LimitError.
     """
     if case.open_mips is not None:
-        pair, source = case.open_mips()
-        return localiser.locate_mips(pair, source, case.id)
+        with heard(case.source) as notes:
+            pair, source = case.open_mips()
+        prediction = localiser.locate_mips(pair, source, case.id)
+        return replace(prediction, warnings=(*notes, *prediction.warnings))
     if case.open_volume is None:
         raise ModelError(
             case.source,
@@ -86,7 +91,10 @@ def locate(localiser: Localiser, case: Case) -> Prediction:
             expected="one of them",
             fix="give a NIfTI file, a DICOM folder or a MIP archive",
         )
-    return localiser.locate(case.open_volume(), case.id)
+    with heard(case.source) as notes:
+        volume = case.open_volume()
+    prediction = localiser.locate(volume, case.id)
+    return replace(prediction, warnings=(*notes, *prediction.warnings))
 
 
 def train(

@@ -98,7 +98,7 @@ def _warnings(answer: Answer) -> str:
     lines = "".join(f"<li>{escape(line)}</li>" for line in answer.prediction.warnings)
     if not lines:
         return ""
-    return f'<aside class="warning"><h2>Look twice</h2><ul>{lines}</ul></aside>'
+    return f'<aside class="warning"><h2>Please note</h2><ul>{lines}</ul></aside>'
 
 
 def _table(answer: Answer) -> str:
