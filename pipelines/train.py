@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipelines.inputs import PARTS, check_inputs
 from pipelines.stage import MODELS, PREPARED, read_table, run
 from vertebra_ml import models
 from vertebra_ml.config import Params
@@ -14,7 +15,6 @@ from vertebra_ml.tracking import fetch, start_training_run
 
 STATE = Path(".cache")
 TABLES = {"mips": PREPARED / "mips.csv", "phantoms": PREPARED / "phantoms.csv"}
-PARTS = ("train", "validation")
 COLUMNS = ["case", "patient", "group", "part", "levels"]
 REGISTERED = "models:/"
 WEIGHTS = "model.weights.h5"
@@ -23,6 +23,8 @@ WEIGHTS = "model.weights.h5"
 def main(params: Params, kind: str) -> None:
     """Write ``models/<kind>`` from the archives of the training and validation parts."""
     table = training_table()
+    wanted, spacing = getattr(params.models, kind).levels, params.projection.spacing_mm
+    check_inputs(table, kind=kind, levels=wanted, spacing_mm=spacing)
     archives = {part: [Path(p) for p in table["path"][table["part"] == part]] for part in PARTS}
     digest = data_hash([path for paths in archives.values() for path in paths])
     settings = getattr(params.models, kind).model_dump()

@@ -15,6 +15,8 @@ from vertebra_ml.limits.facts import (
 from vertebra_ml.limits.gate import gate
 from vertebra_ml.limits.rules import Finding, Rule, bind, check_row, refuse, row_count
 from vertebra_ml.limits.tables import (
+    INPUT_PART_RULES,
+    INPUT_RULES,
     METRIC_RULES,
     MIP_RULES,
     PART_RULES,
@@ -24,6 +26,8 @@ from vertebra_ml.limits.tables import (
 )
 
 __all__ = [
+    "INPUT_PART_RULES",
+    "INPUT_RULES",
     "METRIC_RULES",
     "MIP_RULES",
     "PART_RULES",

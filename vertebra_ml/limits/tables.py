@@ -166,6 +166,35 @@ PART_RULES: Final = (
 )  # fmt: skip
 """A split, a row a part."""
 
+_AGAIN = "run `dvc repro`, which makes it again"
+
+INPUT_RULES: Final = (
+    Rule("fault", "empty", "The archive is there and can be read", _AGAIN),
+    Rule("case", "unique", "No archive is learnt from twice", "rename one of them", show="file"),
+    Rule("part", "one_of", "Each archive is in a part", _AGAIN, values=("train", "validation")),
+    Rule("other", "empty", "The archive is the one that its table names", _AGAIN),
+    Rule(
+        "parts_of_patient", "range", "No patient is learnt from and tuned on",
+        "keep a patient's scans together", low=1, high=1, show="patient",
+    ),
+    Rule(
+        "spacing_off_mm", "range", "Pixels have the spacing of the parameters (mm off)", _AGAIN,
+        high=1e-6,
+    ),
+)  # fmt: skip
+"""What a model is about to be trained on, a row an archive."""
+
+INPUT_PART_RULES: Final = (
+    Rule(
+        "archives", "range", "No part is empty", "add scans, or phantoms in params.yaml", low=1
+    ),
+    Rule(
+        "levels_missing", "range", "Each level that the model is to answer for is labelled",
+        "add scans or phantoms that show it, or do not ask for it", high=0, show="missing",
+    ),
+)  # fmt: skip
+"""What a model is about to be trained on, a row a part."""
+
 METRIC_RULES: Final = (
     Rule("failed", "range", "Every scan was answered", "see the stage's output", high=0),
     Rule("median_mm", "range", "Median error (mm)", "do not publish", high="median_mm_max"),
