@@ -9,7 +9,7 @@ An archive of ours is one case and holds its own id, patient, geometry and label
   the middle of the pictures. These are millimetres of the picture, not of the scanner.
 - Slices are counted from the head, as the thesis does, of its thickness, as many as fill the rows.
 - The spine's place is estimated from the brightest columns.
-- Where there is no sagittal view it is a single column of air: no body, nothing to be seen.
+- Where there is no sagittal view it is a band of air: no body, nothing to be seen.
 """
 
 import io
@@ -37,6 +37,9 @@ from vertebra_ml.volume import AIR_HU, Source, Volume
 LAYOUT: Final = "sarcopenia"
 PROJECTION: Final = {"spacing_mm": 1.0, "body_threshold_hu": -300, "slab_mm": 60.0}
 """How ``write`` projects: as the parameters that come with the project do."""
+
+EMPTY_COLUMNS: Final = 60
+"""Wide enough that a figure shows a view without anything in it, rather than none."""
 
 BONE_HU: Final = (200.0, 600.0)
 """Window in which columns are compared; below is no bone, above is metal as bright as bone."""
@@ -171,7 +174,7 @@ def _mips(read: Callable[[int], Entry], place: int) -> tuple[MipPair, Source]:
     frontal = entry.frontal
     sagittal = entry.sagittal
     if sagittal is None:
-        sagittal = np.full((len(frontal), 1), AIR_HU, dtype=np.int16)
+        sagittal = np.full((len(frontal), EMPTY_COLUMNS), AIR_HU, dtype=np.int16)
     front, side = _mip(frontal, "frontal"), _mip(sagittal, "sagittal")
     x = float(front.across_of_column(_spine_column(frontal, pull_mm=PULL_MM)))
     y = float(side.across_of_column(_spine_column(sagittal, pull_mm=np.inf)))
