@@ -1,8 +1,9 @@
 """Scans given one by one, by path or as bytes, become cases: one file can hold several."""
 
+import logging
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -11,10 +12,12 @@ from typing import Final
 
 from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError, VertebraError
+from vertebra_ml.notes import heard
 from vertebra_ml.readers.roots import check_within
 from vertebra_ml.readers.scans import VOXELS_MAX, open_volume
 from vertebra_ml.volume import Volume
 
+log = logging.getLogger(__name__)
 ENDINGS: Final = (".nii.gz", ".nii", ".raw", ".zip", ".npz", ".dcm")
 PAIRS: Final = (".hdr", ".img")
 DICOM_MAGIC: Final = (b"DICM", 128, 132)
@@ -43,14 +46,15 @@ def open_cases(paths: Iterable[Path], *, voxels_max: int = VOXELS_MAX) -> list[C
     A path is a NIfTI file, a ``.raw`` with its sidecar, a DICOM folder, file or zip (each CT series
     is a case, NAME-s3 where there are several), or a MIP archive, ours or the thesis's (each entry
     is a case). The id comes from the name; a scan named ``ct`` takes the name of the folder around
-    it; names that occur twice are told apart by the folder around them.
+    it; names that occur twice are told apart by the folder around them, then by the files' endings.
 
     A path that cannot be a scan becomes a case that raises its error when opened. Raises
-    DatasetError where folders do not part two names: one scan is given twice.
+    DatasetError where even that does not part two names: one scan is given twice.
     """
     cases = [case for path in paths for case in _or_fault(Path(path), voxels_max=voxels_max)]
-    count = Counter(case.id for case in cases)
-    cases = [_with_folder(case) if count[case.id] > 1 else case for case in cases]
+    for apart in (_with_folder, _with_ending):
+        count = Counter(case.id for case in cases)
+        cases = [apart(case) if count[case.id] > 1 else case for case in cases]
     check_unique("the scans given", cases)
     return cases
 
@@ -84,7 +88,7 @@ def case_name(path: Path) -> str:
     path = path.absolute()
     name = path.name
     for ending in ENDINGS:
-        if name.lower().endswith(ending) and path.is_file():
+        if name.lower().endswith(ending) and _exists(path) and path.is_file():
             name = name[: -len(ending)]
             break
     return safe_id(path.parent.name if name == "ct" else name)
@@ -107,8 +111,16 @@ def _fail(error: VertebraError) -> Volume:
 
 def _with_folder(case: Case) -> Case:
     folder = case.source.absolute().parent.name
-    named = (safe_id(f"{folder}-{name}") for name in (case.id, case.patient))
-    return replace(case, id=next(named), patient=next(named))
+    return _renamed(case, f"{folder}-{case.id}", f"{folder}-{case.patient}")
+
+
+def _with_ending(case: Case) -> Case:
+    ending = case.source.suffix.lower().strip(".")
+    return _renamed(case, f"{case.id}-{ending}", f"{case.patient}-{ending}") if ending else case
+
+
+def _renamed(case: Case, name: str, patient: str) -> Case:
+    return replace(case, id=safe_id(name), patient=safe_id(patient))
 
 
 def _cases_at(path: Path, *, voxels_max: int) -> list[Case]:
@@ -187,7 +199,8 @@ def series_cases(source: Path | bytes, where: Path, name: str, *, voxels_max: in
     """Make a case of each CT series of a folder, of a zip, or of a zip's bytes."""
     from vertebra_ml.readers.dicom import read_folder, read_zip, series_in
 
-    found = series_in(source, where, voxels_max=voxels_max)
+    with heard() as notes:
+        found = series_in(source, where, voxels_max=voxels_max)
     if isinstance(source, Path) and source.is_dir():
         reader = partial(read_folder, source, voxels_max=voxels_max)
     else:
@@ -198,10 +211,17 @@ def series_cases(source: Path | bytes, where: Path, name: str, *, voxels_max: in
             name,
             where,
             "scan",
-            partial(reader, series=series),
+            partial(_saying, tuple(notes), partial(reader, series=series)),
         )
         for series in found
     ]
+
+
+def _saying(notes: tuple[str, ...], reader: Callable[[], Volume]) -> Volume:
+    """Say again what was said of the whole folder, so that each of its series' answers tells it."""
+    for note in notes:
+        log.warning("%s", note)
+    return reader()
 
 
 def _archive_cases(source: Path | bytes, where: Path, name: str) -> list[Case]:
