@@ -25,8 +25,11 @@ class _Ear(logging.Handler):
 
 
 @contextmanager
-def heard(where: Path) -> Iterator[list[str]]:
-    """Collect the warnings of the readers on this thread, a line each, without the path."""
+def heard(where: Path | None = None) -> Iterator[list[str]]:
+    """Collect the warnings of the readers on this thread, a line each, without the path ``where``.
+
+    The list is filled when the block is left.
+    """
     ear, logger = _Ear(), logging.getLogger(READERS)
     lines: list[str] = []
     logger.addHandler(ear)
@@ -37,6 +40,8 @@ def heard(where: Path) -> Iterator[list[str]]:
         lines += [_without(where, line) for line in dict.fromkeys(ear.lines)]
 
 
-def _without(where: Path, line: str) -> str:
+def _without(where: Path | None, line: str) -> str:
+    if where is None:
+        return line
     line = line.removeprefix(f"{where}: ").replace(str(where), where.name)
     return line.encode(errors="backslashreplace").decode()  # a file name may be no UTF-8
