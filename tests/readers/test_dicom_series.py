@@ -82,17 +82,15 @@ def test_one_series_needs_no_name(tmp_path: Path) -> None:
 def test_numbers_that_repeat_or_are_missing_count_from_the_lowest(
     tmp_path: Path, number: int | None
 ) -> None:
-    upper = Volume(
-        OTHER.array, OTHER.affine + np.array([[0, 0, 0, 0]] * 2 + [[0, 0, 0, 90]] + [[0] * 4])
-    )
+    place = OTHER.affine.copy()
+    place[2, 3] += 90
+    upper = Volume(OTHER.array, place)
     write(tmp_path / "a", upper, series="a", series_number=number)
     write(tmp_path / "b", SCAN, series="b", series_number=number)
     write(tmp_path / "c", SCAN, series="c", series_number=7)
     label = "s" if number is None else "s3"
-    found = {
-        series.name: read(tmp_path, series)
-        for series in series_in(tmp_path, tmp_path, voxels_max=MOST)
-    }
+    listed = series_in(tmp_path, tmp_path, voxels_max=MOST)
+    found = {series.name: read(tmp_path, series) for series in listed}
     assert set(found) == {f"{label}-1", f"{label}-2", "s7"}
     assert_same_scan(found[f"{label}-1"], SCAN)
     assert_same_scan(found[f"{label}-2"], upper)
@@ -110,7 +108,7 @@ def test_a_fault_of_one_series_stays_with_it(tmp_path: Path) -> None:
 
 def test_a_listed_file_that_is_gone_or_leads_out_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "in" / "a", series="a")
-    with pytest.raises(DatasetError, match="no file gone.dcm any more"):
+    with pytest.raises(DatasetError, match=r"no file gone.dcm any more"):
         read(tmp_path / "in", Series("s1", ("gone.dcm",)))
     write(tmp_path / "out")
     with pytest.raises(LimitError, match="leads out of the folder"):
