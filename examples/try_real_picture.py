@@ -26,6 +26,12 @@ WINDOW_HU: Final = (-300, 1000)
 HALF_WIDTH_MM: Final = 90.0
 SLAB_MM: Final = 6.0
 """Thickness over which the CT is averaged: less noise, and pedicles stay visible."""
+BODY_MM: Final = 20.0
+"""Bodies reach about this far from their middles."""
+NAMED_MM: Final = 2.0
+"""Of mean height in a view: less of a vertebra is not named."""
+NAMES_MM: Final = (42.0, -34.0)
+"""Where names stand in each view, from the bodies' middles."""
 INCHES_PER_MM: Final = 1 / 42
 TINTS: Final = ("#56B4E9", "#F0E442")
 """Neighbours differ; both are told apart by colour-blind readers."""
@@ -39,18 +45,20 @@ def draw(ct: Volume, mask_path: Path, truth: Truth, rows: Rows) -> Figure:
     """Draw both sections with the mask's outlines, its body centres, and the located levels."""
     ct, mask = ct.reorient(), open_volume(mask_path).reorient()
     height = ct.shape[2] * ct.spacing_mm[2]
-    size = (2 * 2 * HALF_WIDTH_MM * INCHES_PER_MM + 1.9, height * INCHES_PER_MM + 1.0)
+    size = (2 * 2 * HALF_WIDTH_MM * INCHES_PER_MM + 1.6, height * INCHES_PER_MM + 0.8)
     figure = Figure(figsize=size, facecolor=style.PAPER)
     part = 2 * HALF_WIDTH_MM * INCHES_PER_MM / size[0]
     tall = height * INCHES_PER_MM / size[1]
     spine = _spine(ct, truth)
     for number, across in enumerate((0, 1)):
-        left = (0.5 + number * (2 * HALF_WIDTH_MM * INCHES_PER_MM + 0.9)) / size[0]
-        axes = figure.add_axes((left, 0.55 / size[1], part, tall))
-        _view(axes, ct, mask, spine, across)
+        left = (0.25 + number * (2 * HALF_WIDTH_MM * INCHES_PER_MM + 0.9)) / size[0]
+        axes = figure.add_axes((left, 0.6 / size[1], part, tall))
+        image, numbers = _sections(ct, mask, spine, across)
+        _view(axes, image, spine[:, 2], across)
+        _outlines(axes, numbers, spine[:, 2], truth, across)
         _centres(axes, truth, spine, across)
         _answers(axes, truth, rows, named=number == 0)
-    _words(figure, size)
+    _words(figure, size, rows)
     return figure
 
 
@@ -58,33 +66,48 @@ def _spine(ct: Volume, truth: Truth) -> Array:
     """Return the (x, y, z) mm of the spine at each slice, from the bodies' centres."""
     points = truth.landmarks.points_mm[np.argsort(truth.landmarks.points_mm[:, 2])]
     z = ct.voxel_to_world(np.array([[0, 0, k] for k in range(ct.shape[2])], float))[:, 2]
-    return np.stack([np.interp(z, points[:, 2], points[:, a]) for a in (0, 1)] + [z], axis=1)
+    return np.stack([*(_along(z, points[:, 2], points[:, a]) for a in (0, 1)), z], axis=1)
 
 
-def _view(axes: Axes, ct: Volume, mask: Volume, spine: Array, across: int) -> None:
+def _along(z: Array, heights: Array, values: Array) -> Array:
+    """Interpolate, and go on beyond either end as steeply as the last two bodies lie."""
+    if len(heights) < 2:
+        return np.interp(z, heights, values)
+    slope = np.diff(values)[[0, -1]] / np.diff(heights)[[0, -1]]
+    below, above = np.minimum(z - heights[0], 0), np.maximum(z - heights[-1], 0)
+    return np.interp(z, heights, values) + slope[0] * below + slope[1] * above
+
+
+def _view(axes: Axes, image: Array, z: Array, across: int) -> None:
     """Show one section: ``across`` is the world axis from left to right, 0 for x and 1 for y."""
-    image, numbers = _sections(ct, mask, spine, across)
-    z = spine[:, 2]
-    half = ct.spacing_mm[2] / 2
+    half = (z[1] - z[0]) / 2
     extent = (-HALF_WIDTH_MM, HALF_WIDTH_MM, z[0] - half, z[-1] + half)
     axes.imshow(
         image, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], extent=extent, origin="lower",
         interpolation="bicubic", aspect="auto",
     )  # fmt: skip
-    places = np.linspace(-HALF_WIDTH_MM, HALF_WIDTH_MM, image.shape[1])
-    for number in np.unique(numbers):
-        level = TOTALSEGMENTATOR.get(int(number), "")
-        if level in LEVELS:
-            tint = TINTS[LEVELS.index(level) % 2]
-            inside = (numbers == number).astype(float)
-            axes.contourf(places, z, inside, levels=[0.5, 2], colors=[tint], alpha=0.16)
-            axes.contour(places, z, inside, levels=[0.5], colors=[tint], linewidths=0.9)
     axes.set(xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
-    for text, x in zip(("RL", "AP")[across], (0.02, 0.98), strict=True):
+    ends = ((0.02, "left"), (0.98, "right"))
+    for text, (x, side) in zip(("RL", "AP")[across], ends, strict=True):
         axes.text(
-            x, 0.985, text, transform=axes.transAxes, color="white", ha="left" if x < 0.5 else "right",
-            va="top", family=style.FONT, fontsize=style.LARGE, path_effects=HALO,
+            x, 0.985, text, transform=axes.transAxes, color="white", ha=side, va="top",
+            family=style.FONT, fontsize=style.LARGE, path_effects=HALO,
         )  # fmt: skip
+
+
+def _outlines(axes: Axes, numbers: Array, z: Array, truth: Truth, across: int) -> None:
+    """Draw the outline of every vertebra, and name those that have no cross to be named at."""
+    places = np.linspace(-HALF_WIDTH_MM, HALF_WIDTH_MM, numbers.shape[1])
+    for number in np.unique(numbers).astype(int):
+        level = TOTALSEGMENTATOR.get(int(number), "")
+        if level not in LEVELS:
+            continue
+        inside, tint = (numbers == number).astype(float), TINTS[number % 2]
+        axes.contourf(places, z, inside, levels=[0.5, 2], colors=[tint], alpha=0.16)
+        axes.contour(places, z, inside, levels=[0.5], colors=[tint], linewidths=0.9)
+        weights = inside[:, np.abs(places) < BODY_MM].mean(axis=1)
+        if level not in truth.landmarks and weights.sum() * (z[1] - z[0]) > NAMED_MM:
+            _name(axes, level, float(np.average(z, weights=weights)), across)
 
 
 def _sections(ct: Volume, mask: Volume, spine: Array, across: int) -> tuple[Array, Array]:
@@ -120,10 +143,15 @@ def _centres(axes: Axes, truth: Truth, spine: Array, across: int) -> None:
         middle = np.interp(point[2], spine[:, 2], spine[:, across])
         x = middle - point[across]
         axes.plot([x], [point[2]], "+", color="white", markersize=7, path_effects=HALO)
-        axes.text(
-            HALF_WIDTH_MM * 0.42, point[2], label, color="white", va="center", ha="center",
-            family=style.FONT, fontsize=style.NORMAL, path_effects=HALO,
-        )  # fmt: skip
+        _name(axes, label, point[2], across)
+
+
+def _name(axes: Axes, label: str, z: float, across: int) -> None:
+    """Write a level's name beside the bodies: at their left, or in front of them."""
+    axes.text(
+        NAMES_MM[across], z, label, color="white", va="center", ha="center", family=style.FONT,
+        fontsize=style.NORMAL, path_effects=HALO,
+    )  # fmt: skip
 
 
 def _answers(axes: Axes, truth: Truth, rows: Rows, *, named: bool) -> None:
@@ -143,15 +171,17 @@ def _answers(axes: Axes, truth: Truth, rows: Rows, *, named: bool) -> None:
             )  # fmt: skip
 
 
-def _words(figure: Figure, size: tuple[float, float]) -> None:
+def _words(figure: Figure, size: tuple[float, float], rows: Rows) -> None:
+    absent = [row["level"] for row in rows if row["found"] != "true"]
+    missing = f" Said not to be whole in this scan: {', '.join(absent)}." if absent else ""
     lines = (
         "LIDC-IDRI-0001. Orange: the located slice and its distance from the mask's body centre. "
         "Outlines: TotalSegmentator's mask, read along the spine;",
-        "crosses: the centre of each whole body in it. Levels that the edge of the scan cuts have "
-        "an outline but no cross. CT: LIDC-IDRI, TCIA, CC BY 3.0.",
+        "crosses: the centre of each whole body in it; levels that the scan's edge cuts have none."
+        f"{missing} CT: LIDC-IDRI, TCIA, CC BY 3.0.",
     )
     for number, line in enumerate(lines):
         figure.text(
-            0.5 / size[0], (0.33 - 0.17 * number) / size[1], line, fontsize=style.SMALL,
+            0.25 / size[0], (0.4 - 0.17 * number) / size[1], line, fontsize=style.SMALL,
             family=style.FONT, color=style.INK,
         )  # fmt: skip
