@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 PARQUET, JSON = "application/vnd.apache.parquet", "application/json"
 TIMEOUT_S = 120.0
-SUFFIXES = (".nii.gz", ".nii", ".npz", ".zip")
+SUFFIXES = (".nii.gz", ".nii", ".npz", ".zip", ".raw", ".dcm")
 SHOWN = ("case", "level", "found", "slice_number", "z_mm", "score", "warning")
 WAYS = ("parquet", "json", "path")
 
@@ -63,6 +63,11 @@ def case_name(path: Path) -> str:
 
 def scan_bytes(path: Path) -> bytes:
     """Return a file's bytes, or those of a zip of every file below a folder."""
+    if path.suffix.lower() == ".raw":
+        raise ServerError(
+            f"{path}: found voxels whose description is another file; expected one file or folder; "
+            "use --send path, or convert it to .nii.gz"
+        )
     if path.is_file():
         return path.read_bytes()
     if not path.is_dir():

@@ -2,11 +2,15 @@
 
 A request is a table with one row a scan and the columns
 
-    content   the scan itself: base64 text (JSON) or bytes (parquet) of a .nii.gz or .nii file, a
-              zipped DICOM folder, or a MIP archive (.npz)
-    path      or: a file or folder below the root that the operator names, relative to it
+    content   the scan itself: base64 text (JSON) or bytes (parquet) of a .nii.gz, .nii or DICOM
+              file, a zipped DICOM folder, or a MIP archive (.npz)
+    path      or: a file or folder below the root that the operator names, relative to it; a .raw
+              with its sidecar beside it
     case      what to call the scan in the answer; where left out, made from ``path`` as on the
               command line, or ``scan-1``, ``scan-2``, ...
+
+Where a row holds several CT series, or a published archive several entries, each is answered
+for: as CASE-s3 for series 3, as CASE_ID for an entry.
 
 The answer holds, for each scan and level, the columns of ``slices.csv`` and ``run``, ``data_hash``,
 ``seconds``, ``error``. Rows answer for themselves: a bad one among others gets a single row with
@@ -17,25 +21,23 @@ Environment of the server:
 
     VERTEBRA_ML_ROOT             folder below which ``path`` may read; unset: no ``path`` is read
     VERTEBRA_ML_CONTENT_MAX_MB   largest scan in ``content`` (default 1024), checked before decoding
+    VERTEBRA_ML_VOXELS_MAX       most voxels that a header may claim, checked before memory is taken
 """
 
 import base64
 import binascii
-import io
-import json
 import logging
 import os
-import tempfile
 import time
 import traceback
-import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from mlflow.pyfunc.model import PythonModel
@@ -43,31 +45,24 @@ from mlflow.pyfunc.model import PythonModel
 from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError, LimitError, VertebraError
 from vertebra_ml.landmarks import ROW_COLUMNS, Prediction
+from vertebra_ml.notes import READERS
+from vertebra_ml.tracking.refusals import RequestError, refuse_plainly, refuse_request
 
 logger = logging.getLogger(__name__)
-
 ROOT_VARIABLE = "VERTEBRA_ML_ROOT"
 SIZE_VARIABLE = "VERTEBRA_ML_CONTENT_MAX_MB"
+VOXELS_VARIABLE = "VERTEBRA_ML_VOXELS_MAX"
 CONTENT_MAX_MB = 1024
 MB = 1 << 20
 COLUMNS = (*ROW_COLUMNS, "run", "data_hash", "seconds", "error")
 
-ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
+NAME_LENGTH_MAX = 500  # of a row's case or path in messages
+SIDECARS = (".yaml", ".yml")
+
+MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")  # zip, empty zip, gzip
+DICOM = slice(128, 132)
 NIFTI_MAGIC, NIFTI_MAGICS = slice(344, 347), (b"n+1", b"ni1")  # where a NIfTI-1 header has them
-KINDS = "a .nii.gz or .nii file, a zipped DICOM folder, or a MIP archive (.npz)"
-
-
-class RequestError(MlflowException):
-    """A request of which no row could be answered; the body holds our lines and nothing else."""
-
-    def __init__(self, errors: list[dict[str, object]], code: int = BAD_REQUEST) -> None:
-        super().__init__(str(errors[0]["error"]), error_code=code)
-        self.errors = errors
-
-    def serialize_as_json(self) -> str:
-        """Return the body. MLflow's own would repeat the request's data before our line."""
-        first = str(self.errors[0]["error"])
-        return json.dumps({"error_code": self.error_code, "message": first, "errors": self.errors})
+KINDS = "a .nii.gz, .nii or DICOM file, a zipped DICOM folder, or a MIP archive (.npz)"
 
 
 class SliceServer(PythonModel):
@@ -79,12 +74,18 @@ class SliceServer(PythonModel):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("MLFLOW_DISABLE_SCHEMA_DETAILS", "true")
         from vertebra_ml.models import load_model
+        from vertebra_ml.readers import VOXELS_MAX
         from vertebra_ml.tracking import identity, made_up_scan
 
+        refuse_plainly()
+        # What readers say of a scan goes into its answer, not into the log of the server.
+        logging.getLogger(READERS).addHandler(logging.NullHandler())
+        logging.getLogger(READERS).propagate = False
         folder = Path(context.artifacts["model"])
         root = os.environ.get(ROOT_VARIABLE)
         self.root = Path(root).resolve(strict=True) if root else None
         self.content_max = int(os.environ.get(SIZE_VARIABLE, CONTENT_MAX_MB)) * MB
+        self.voxels_max = int(os.environ.get(VOXELS_VARIABLE, VOXELS_MAX))
         self.localiser = load_model(folder, identity(folder))
         with suppress(VertebraError):
             self.localiser.locate(made_up_scan(), "warm-up")
@@ -96,27 +97,36 @@ class SliceServer(PythonModel):
         answers: list[dict[str, object]] = []
         errors: list[dict[str, object]] = []
         code = BAD_REQUEST
-        scans = _scans(model_input)
-        for number, scan in enumerate(scans):
-            name = str(scan["case"] or scan["path"] or f"scan-{number + 1}")
-            started = time.perf_counter()
-            try:
-                prediction = self._answer(name, scan)
-                answers += _rows(prediction, time.perf_counter() - started)
-                continue
-            except VertebraError as error:
-                line = str(error)
-            except Exception as error:  # noqa: BLE001  one bad scan must not cost the others
-                line, code = _fault(name, error), INTERNAL_ERROR
-            errors.append({"row": number, "case": name, "error": line})
-            answers.append({**dict.fromkeys(COLUMNS), "case": name, "error": line})
-        if len(errors) == len(scans):
+        for number, scan in enumerate(_scans(model_input)):
+            name = str(scan["case"] or scan["path"] or f"scan-{number + 1}")[:NAME_LENGTH_MAX]
+            for case, task in self._tasks(name, scan):
+                started = time.perf_counter()
+                try:
+                    answers += _rows(task(), time.perf_counter() - started)
+                    continue
+                except VertebraError as error:
+                    line = str(error)
+                except Exception as error:  # noqa: BLE001  one bad scan must not cost the others
+                    line, code = _fault(name, error), INTERNAL_ERROR
+                errors.append({"row": number, "case": case, "error": line})
+                answers.append({**dict.fromkeys(COLUMNS), "case": case, "error": line})
+        if len(errors) == len(answers):
             raise RequestError(errors, code)
         return answers
 
-    def _answer(self, name: str, scan: dict[str, object]) -> Prediction:
-        from vertebra_ml.models import locate
+    def _tasks(
+        self, name: str, scan: dict[str, object]
+    ) -> Iterator[tuple[str, Callable[[], Prediction]]]:
+        """Yield the name of each case in a row and what answers for it, or raises."""
+        try:
+            cases, file = self._cases(name, scan)
+        except Exception as error:  # noqa: BLE001  told as the answer of this row
+            yield name, partial(_raise, error)
+            return
+        for case in cases:
+            yield name if len(cases) == 1 else case.id, partial(self._answer, case, file, scan)
 
+    def _cases(self, name: str, scan: dict[str, object]) -> tuple[list[Case], Path | None]:
         content, path = scan["content"], scan["path"]
         if (content is None) == (path is None):
             raise DatasetError(
@@ -126,12 +136,20 @@ class SliceServer(PythonModel):
                 fix="fill content or path in every row",
             )
         if path is None:
-            return locate(self.localiser, _content_case(name, content, self.content_max))
+            most = self.content_max
+            return _content_cases(name, content, most=most, voxels_max=self.voxels_max), None
         file = self._below_root(name, str(path))
+        given = str(scan["case"] or "")[:NAME_LENGTH_MAX]
+        return _path_cases(file, given, voxels_max=self.voxels_max), file
+
+    def _answer(self, case: Case, file: Path | None, scan: dict[str, object]) -> Prediction:
+        from vertebra_ml.models import locate
+
         try:
-            return locate(self.localiser, _path_case(file, scan["case"]))
+            return locate(self.localiser, case)
         except VertebraError as error:
-            raise _renamed(error, file, str(path)) from error
+            shown = str(scan["path"])[:NAME_LENGTH_MAX]
+            raise _renamed(error, file, shown) if file else error from error
 
     def _below_root(self, name: str, path: str) -> Path:
         """Return the file that ``path`` means. Raises LimitError for one outside the root."""
@@ -146,7 +164,8 @@ class SliceServer(PythonModel):
             file = (self.root / path).resolve()
         except (OSError, ValueError, RuntimeError):  # NUL bytes, endless links, far too long
             file = Path()
-        if not file.is_relative_to(self.root):
+        beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
+        if not all(each.resolve().is_relative_to(self.root) for each in (file, *beside)):
             raise LimitError(
                 name,
                 found="a path outside the folder that this server may read",
@@ -154,6 +173,10 @@ class SliceServer(PythonModel):
                 fix="give it relative to that folder, or send the scan in content",
             )
         return file
+
+
+def _raise(error: Exception) -> Prediction:
+    raise error
 
 
 def _fault(name: str, error: Exception) -> str:
@@ -173,15 +196,8 @@ def _scans(table: Any) -> list[dict[str, object]]:
     columns = list(map(str, table.columns)) if isinstance(table, pd.DataFrame) else []
     if not {"content", "path"} & set(columns) or len(table) == 0:
         found = "no rows" if columns else "no column content or path"
-        line = str(
-            DatasetError(
-                "request",
-                found=found,
-                expected="a table with one row a scan and a column content or path (and case)",
-                fix='for example {"dataframe_records": [{"path": "ct.nii.gz", "case": "a"}]}',
-            )
-        )
-        raise RequestError([{"row": None, "case": None, "error": line}])
+        expected = "a table with one row a scan and a column content or path (and case)"
+        raise refuse_request(found, expected)
     return [
         {key: _filled(row.get(key)) for key in ("content", "path", "case")}
         for row in table.to_dict(orient="records")
@@ -215,47 +231,28 @@ def _decode(name: str, content: object, most: int) -> bytes:
         raise _not_a_scan(name, "content that is not base64") from error
 
 
-def _content_case(name: str, content: object, most: int) -> Case:
-    """Make a case of what came with the request; what its first bytes say decides how."""
-    from vertebra_ml.readers import open_content
+def _content_cases(name: str, content: object, *, most: int, voxels_max: int) -> list[Case]:
+    """Make cases of what came with the request; what its first bytes say decides how."""
+    from vertebra_ml.readers import open_contents
 
     data = _decode(name, content, most)
-    if data[:4] == ZIP_MAGIC:
-        return _archive_case(name, data) if _holds_arrays(name, data) else open_content(data, name)
-    if data[:2] == GZIP_MAGIC or data[NIFTI_MAGIC] in NIFTI_MAGICS:
-        return open_content(data, name)
-    raise _not_a_scan(name, "bytes of another kind" if data else "no bytes")
+    known = data.startswith(MAGICS) or data[NIFTI_MAGIC] in NIFTI_MAGICS or data[DICOM] == b"DICM"
+    if not known:
+        raise _not_a_scan(name, "bytes of another kind" if data else "no bytes")
+    return open_contents(data, name, voxels_max=voxels_max)
 
 
-def _holds_arrays(name: str, data: bytes) -> bool:
-    """Whether a zip holds numpy arrays only, as our MIP archives do."""
-    try:
-        names = zipfile.ZipFile(io.BytesIO(data)).namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _not_a_scan(name, "a broken zip") from error
-    return bool(names) and all(member.endswith(".npy") for member in names)
+def _path_cases(file: Path, name: str, *, voxels_max: int) -> list[Case]:
+    """Make cases of a file or folder; ``name`` takes the place of its own where it is given."""
+    from vertebra_ml.readers import open_cases
+    from vertebra_ml.readers.given import case_name
 
-
-def _archive_case(name: str, data: bytes) -> Case:
-    """Read a MIP archive by way of a private file, which is gone before this returns."""
-    from vertebra_ml.archive import read_archive
-
-    with tempfile.TemporaryDirectory(prefix="vertebra-ml-") as folder:
-        file = Path(folder) / "archive.npz"
-        file.write_bytes(data)
-        try:
-            entry = read_archive(file)
-        except VertebraError as error:
-            raise _renamed(error, file, name) from error
-    mips = (entry.pair, entry.source)
-    return Case(safe_id(name), safe_id(name), Path(name), "archive", open_mips=lambda: mips)
-
-
-def _path_case(file: Path, name: object) -> Case:
-    from vertebra_ml.readers import open_case
-
-    case = open_case(file)
-    return replace(case, id=safe_id(str(name))) if name else case
+    cases, own = open_cases([file], voxels_max=voxels_max), case_name(file)
+    ids = [case.id.removeprefix(own) if case.id.startswith(own) else None for case in cases]
+    return [
+        replace(case, id=safe_id(name + end)) if name and end is not None else case
+        for case, end in zip(cases, ids, strict=True)
+    ]
 
 
 def _not_a_scan(name: str, found: str) -> DatasetError:

@@ -26,11 +26,12 @@ START_S, POLL_S = 300.0, 0.2
 
 @dataclass(frozen=True)
 class Served:
-    """A running server, the folder that it may read, its log, and the model it serves."""
+    """A running server, the folder that it may read, its log, its process, and its model."""
 
     url: str
     root: Path
     log: Path
+    pid: int
     folder: Path
     identity: ModelIdentity
 
@@ -63,6 +64,7 @@ def served(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "VERTEBRA_ML_ROOT": str(readable),
         "VERTEBRA_ML_CONTENT_MAX_MB": "8",
+        "VERTEBRA_ML_VOXELS_MAX": "200000000",
     }
     words = [
         sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@production",
@@ -75,7 +77,7 @@ def served(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         )  # fmt: skip
         try:
             _wait(url, process, log)
-            yield Served(url, readable, log, folder, identity)
+            yield Served(url, readable, log, process.pid, folder, identity)
         finally:
             _stop(process)
 

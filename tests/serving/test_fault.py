@@ -23,6 +23,7 @@ def test_a_fault_is_500_and_says_nothing_of_the_scan(
 ) -> None:
     server = SliceServer()
     server.root, server.content_max, server.localiser = tmp_path, 1 << 26, Broken()
+    server.voxels_max = 10**7
     table = pd.DataFrame([{"content": nifti_bytes(make_scan()), "path": None, "case": "Doe"}])
     with pytest.raises(RequestError) as refusal:
         server.predict(None, table)

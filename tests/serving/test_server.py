@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
-from serving.client import ServerError, locate, main
+from serving.client import ServerError, locate, main, scan_bytes
+from tests.bad.archives import good_thesis
 from tests.layouts import Grid, dicom_folder, make_scan, nifti_bytes, write_bytes
 from tests.serving.conftest import Served
 from vertebra_ml.archive import Archive, write_archive
@@ -22,6 +25,7 @@ from vertebra_ml.models import Localiser, load_model
 from vertebra_ml.models import locate as locate_here
 from vertebra_ml.prepare import project
 from vertebra_ml.readers import open_case
+from vertebra_ml.readers.writers import write_case
 
 pytestmark = pytest.mark.server
 
@@ -121,6 +125,47 @@ def test_rows_answer_for_themselves(served: Served, scans: dict[str, Path]) -> N
     assert rows[3]["error"].startswith("nowhere.nii.gz: found nothing at that path")
 
 
+def test_a_row_of_several_series_is_answered_for_each(served: Served, tmp_path: Path) -> None:
+    for number in (3, 7):
+        folder = dicom_folder(tmp_path / "ct" / str(number))
+        for path in folder.iterdir():
+            data = pydicom.dcmread(path)
+            data.SeriesNumber, data.SeriesInstanceUID = number, f"1.2.3.{number}"
+            data.save_as(path)
+    content = base64.b64encode(scan_bytes(tmp_path / "ct")).decode()
+    status, answer = ask(served, [{"case": "p 1", "content": content}])
+    assert status == 200
+    cases = [row["case"] for row in answer["predictions"]]
+    assert cases == ["p_1-s3", "p_1-s3", "p_1-s7", "p_1-s7"]
+    (tmp_path / "ct" / "3" / "slice-0005.dcm").unlink()  # what fails is one series alone
+    shutil.copytree(tmp_path / "ct", served.root / "several")
+    status, answer = ask(served, [{"path": "several", "case": None}])
+    assert status == 200
+    found = [(row["case"], row["error"] is None) for row in answer["predictions"]]
+    assert found == [("several-s3", False), ("several-s7", True), ("several-s7", True)]
+    assert "1 missing slices" in answer["predictions"][0]["error"]
+
+
+def test_a_published_archive_is_answered_for_each_entry(served: Served) -> None:
+    path = good_thesis(served.root)
+    content = base64.b64encode(path.read_bytes()).decode()
+    for row in ({"case": "x", "content": content}, {"case": "x", "path": path.name}):
+        status, answer = ask(served, [row])
+        assert status == 200
+        cases = [row["case"] for row in answer["predictions"]]
+        assert cases == ["x_one", "x_one", "x_two", "x_two"]
+
+
+def test_a_raw_scan_by_its_path(served: Served, here: Localiser) -> None:
+    scan = make_scan(Grid("PIR"))
+    path = write_case(served.root, "stored", scan, None, "raw")
+    (expected,) = {row["z_mm"] for row in locate_here(here, open_case(path)).rows()[:1]}
+    rows = locate(served.url, [Path("stored.raw")], send="path")
+    assert (rows[0]["case"], rows[0]["z_mm"]) == ("stored", expected)
+    with pytest.raises(ServerError, match=r"whose description is another file; .*--send path"):
+        locate(served.url, [path])
+
+
 def truncated(scan: bytes) -> bytes:
     return gzip.compress(scan)[:-2000]
 
@@ -135,7 +180,7 @@ BAD_CONTENT = {  # what: (bytes, words of the line)
     "text": (lambda _: b"not a scan at all", "a: found bytes of another kind; expected a .nii.gz"),
     "truncated": (truncated, "a: found"),
     "two axes": (flat, "a: found"),
-    "broken zip": (lambda _: b"PK\x03\x04 and nothing more", "a: found a broken zip"),
+    "broken zip": (lambda _: b"PK\x03\x04 and nothing more", "a: found an archive that cannot"),
 }
 
 
