@@ -102,8 +102,8 @@ def collected(failures: list[str], where: Path) -> Iterator[None]:
 
 
 def finish(failures: Sequence[str]) -> None:
-    """Print each failure in a line of its own; exit status 1 where there is one."""
-    for line in failures:
+    """Print each failure in a line of its own, once; exit status 1 where there is one."""
+    for line in dict.fromkeys(failures):  # a broken archive fails each of its entries alike
         _tell(line)
     if failures:
         raise typer.Exit(1)
