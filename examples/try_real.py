@@ -241,6 +241,7 @@ def report(data: Path, folder: Path) -> list[str]:
     from examples.try_real_picture import draw
     from vertebra_ml.plots.style import save_png
     from vertebra_ml.readers import find
+    from vertebra_ml.readers.masks import masks_in
 
     (case,) = find(data, "masks")
     truth = case.truth()
@@ -250,7 +251,7 @@ def report(data: Path, folder: Path) -> list[str]:
         rows = list(csv.DictReader(file))
     lines = [_in_words(row, truth) for row in rows]
     picture = folder / "answer.png"
-    save_png(picture, draw(case.open_volume(), data / CASE / "mask.nii.gz", truth, rows))
+    save_png(picture, draw(case.open_volume(), masks_in(case.source)[0], truth, rows))
     return [
         *lines,
         f"Picture: {_short(picture)}; report: {_short(folder / 'evaluated/report.html')}",
