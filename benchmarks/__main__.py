@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import locate, mips, network, scan
+from benchmarks import locate, mips, network, reading, scan
 from benchmarks.timing import Figure
 from vertebra_ml.config import load
 from vertebra_ml.prepare import project
@@ -30,6 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "scan.nii.gz"
         locate.write(volume, path)
+        figures += reading.measure(volume, path, Path(scratch), ROUNDS)
         del volume
         section = params.models.slice_spotter
         heads = len({*section.levels, *section.auxiliary_levels})

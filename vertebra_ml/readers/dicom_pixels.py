@@ -8,7 +8,7 @@ header: its end was remembered.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from vertebra_ml.volume import AIR_HU
 INT16: Final = np.iinfo(np.int16)
 HIGHEST_HU: Final = 3071  # what twelve bits hold; padding is set below air or beyond this
 ALLOCATED: Final = (8, 16, 32)
+Pair = tuple[Slice, NDArray[Any]]
+"""A slice, and its target (row, column) in the volume."""
 
 
 def read_slices(order: Sequence[Slice], where: Path) -> NDArray[Any]:
@@ -40,18 +42,30 @@ def read_slices(order: Sequence[Slice], where: Path) -> NDArray[Any]:
     rows, columns = order[0].size
     # Fortran order: each slice is one run of memory, in the order in which its pixels are stored.
     array = np.empty((columns, rows, len(order)), np.int16 if whole else np.float32, order="F")
-    targets = list(zip(order, array.T, strict=True))
-    for item, target in targets:
-        if not is_compressed(item.stored):
-            with reading(item.stored.entry, where):
-                _put(_native(item.stored, item.frame, target), item, target)
-    compressed = [(item, target) for item, target in targets if is_compressed(item.stored)]
+    files: dict[int, list[Pair]] = {}
+    for pair in zip(order, array.T, strict=True):
+        files.setdefault(id(pair[0].stored), []).append(pair)
+    compressed: list[Pair] = []
+    for pairs in files.values():
+        pixels: Pixels = pairs[0][0].stored
+        if is_compressed(pixels):
+            compressed += pairs
+        else:
+            with reading(pixels.entry, where):
+                _read_native(pixels, pairs)
     if compressed:
         _read_compressed(compressed, where)
     return array
 
 
-def _read_compressed(pairs: Sequence[tuple[Slice, NDArray[Any]]], where: Path) -> None:
+def _read_native(pixels: Pixels, pairs: Sequence[Pair]) -> None:
+    """Read the slices of one file, in the order in which it holds them."""
+    with pixels.entry.open() as file:
+        for item, target in sorted(pairs, key=lambda pair: pair[0].frame):
+            _put(_native(file, pixels, item.frame, target), item, target)
+
+
+def _read_compressed(pairs: Sequence[Pair], where: Path) -> None:
     """Decode slices side by side, each into its target (row, column)."""
     held: dict[int, list[bytes]] = {}  # the frames of files that hold many
     for item, _ in pairs:
@@ -60,7 +74,7 @@ def _read_compressed(pairs: Sequence[tuple[Slice, NDArray[Any]]], where: Path) -
             with reading(pixels.entry, where):
                 held[id(pixels)] = frames_of(pixels)
 
-    def one(pair: tuple[Slice, NDArray[Any]]) -> None:
+    def one(pair: Pair) -> None:
         item, target = pair
         pixels: Pixels = item.stored
         with naming(pixels.entry, where):
@@ -92,28 +106,27 @@ def _check(pixels: Pixels, where: Path) -> None:
         raise refused(where, pixels.entry, found)
 
 
-def _native(pixels: Pixels, frame: int, target: NDArray[Any]) -> NDArray[Any]:
+def _native(file: IO[bytes], pixels: Pixels, frame: int, target: NDArray[Any]) -> NDArray[Any]:
     """Return stored values in native byte order; in ``target``'s own memory where they fit it."""
     dtype = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
     size = target.size * dtype.itemsize
     same = target.dtype == np.int16 and dtype.itemsize == target.dtype.itemsize
     stored = target.view(dtype) if same else np.empty(target.shape, dtype)
-    _fill(pixels, pixels.offset + frame * size, memoryview(stored).cast("B"))  # type: ignore[arg-type]
+    file.seek(pixels.offset + frame * size)
+    _fill(file, memoryview(stored).cast("B"))  # type: ignore[arg-type]
     if pixels.big_endian:
         stored.byteswap(inplace=True)
     return stored
 
 
-def _fill(pixels: Pixels, offset: int, target: memoryview) -> None:
-    """Fill ``target`` from the file; raises EOFError where it ends too early."""
-    with pixels.entry.open() as file:
-        file.seek(offset)
-        done = 0
-        while done < len(target):
-            count = file.readinto(target[done:])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError
-            done += count
+def _fill(file: IO[bytes], target: memoryview) -> None:
+    """Fill ``target`` from where the file stands; raises EOFError where it ends too early."""
+    done = 0
+    while done < len(target):
+        count = file.readinto(target[done:])  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        done += count
 
 
 def _put(stored: NDArray[Any], item: Slice, target: NDArray[Any]) -> None:
