@@ -19,7 +19,6 @@ __all__ = [
     "find",
     "open_case",
     "open_cases",
-    "open_content",
     "open_contents",
     "open_volume",
 ]
@@ -70,8 +69,3 @@ def find(root: Path, layout: str, *, voxels_max: int = VOXELS_MAX) -> list[Case]
         )
     check_unique(root, cases)
     return cases
-
-
-def open_content(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) -> Case:
-    """Make the case of bytes that hold one; `open_contents` serves those that hold several."""
-    return open_contents(content, name, voxels_max=voxels_max)[0]
