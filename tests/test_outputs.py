@@ -198,3 +198,22 @@ class _Case:
 class _Maker:
     def __init__(self, made: dict) -> None:
         self.files = lambda answer: made[answer.case]
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path, monkeypatch):
+    write = outputs.Results._write
+
+    def full(self, **texts: str) -> None:
+        if "case" in texts["csv"]:
+            write(self, csv="half", json="")
+            full_disk()
+        write(self, **texts)
+
+    def run() -> None:
+        with outputs.Results(tmp_path):
+            raise AssertionError("it began")
+
+    monkeypatch.setattr(outputs.Results, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        run()
+    assert list(tmp_path.iterdir()) == []

@@ -98,7 +98,7 @@ def collected(failures: list[str], where: Path) -> Iterator[None]:
         text = str(error)
         failures.append(text if str(where) in text else f"{where}: {text}")
     except OSError as error:
-        failures.append(_in_words(error))
+        failures.append(_in_words(error, where))
 
 
 def finish(failures: Sequence[str]) -> None:
@@ -120,9 +120,9 @@ def _tell(line: object, kind: str = "error") -> None:
         typer.echo(text, err=True)
 
 
-def _in_words(error: OSError) -> str:
+def _in_words(error: OSError, where: object = "a file") -> str:
     found = " ".join(str(error.strerror or error).split())
-    where = error.filename or "a file"
+    where = error.filename or where
     return f"{where}: found {found}; expected a disk with room and permission; check the path"
 
 

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -81,15 +81,11 @@ class Results:
 
     def __enter__(self) -> Self:
         check_folder(self._folder)
-        # Opened in turn and kept, since they live as long as the batch.
-        with writing(self._folder):
-            for name, path in self._paths.items():
-                # A file name that is not UTF-8 is spelt out, in JSON as JSON does.
-                file = _part(path).open(
-                    "w", encoding="utf-8", errors="backslashreplace", newline=""
-                )
-                self._files[name] = self._open.enter_context(file)
-        self._write(csv=csv_header(), json=f'{{"format": {json.dumps(FRAME)},\n"cases": [')
+        try:
+            self._begin()
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def add(self, prediction: Prediction) -> None:
@@ -109,13 +105,31 @@ class Results:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        with writing(self._folder):
-            self._open.close()
-            for path in self._paths.values():
-                if kind is None:
+        try:
+            with writing(self._folder):
+                self._open.close()
+                for path in self._paths.values() if kind is None else ():
                     os.replace(_part(path), path)  # noqa: PTH105 - one atomic step
-                elif not self._cases:
-                    _part(path).unlink(missing_ok=True)
+        finally:
+            if not self._cases:
+                self._discard()
+
+    def _begin(self) -> None:
+        with writing(self._folder):
+            for name, path in self._paths.items():
+                # A file name that is not UTF-8 is spelt out, in JSON as JSON does.
+                file = _part(path).open(
+                    "w", encoding="utf-8", errors="backslashreplace", newline=""
+                )
+                # Opened in turn and kept, since they live as long as the batch.
+                self._files[name] = self._open.enter_context(file)
+        self._write(csv=csv_header(), json=f'{{"format": {json.dumps(FRAME)},\n"cases": [')
+
+    def _discard(self) -> None:
+        with suppress(OSError):  # a full disk refuses what is left in the buffers once more
+            self._open.close()
+        for path in self._paths.values():
+            _part(path).unlink(missing_ok=True)
 
     def _write(self, **texts: str) -> None:
         with writing(self._folder):
