@@ -16,6 +16,7 @@ index (centres at whole numbers) to mm.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def _load(path: Path) -> dict[str, Value]:
     keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     if len(keys) < len(node.value):
         raise _unlike(path, "a key that is no word", "lines of key: value")
-    twice = sorted({key for key in keys if keys.count(key) > 1})
+    twice = sorted(key for key, count in Counter(keys).items() if count > 1)
     if twice:
         raise _unlike(path, f"{_names(twice)} given twice", "each key once")
     return {key.value: _plain(value) for key, value in node.value}
