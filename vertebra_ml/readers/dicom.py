@@ -119,7 +119,7 @@ def _read(
 def _the_one(stacks: Sequence[Stack], series: Series | None, where: Path) -> Stack:
     if series is None and len(stacks) > 1:
         listed = "; ".join(
-            f"{stack.name} of {len(stack.pictures)} slices such as {stack.pictures[0].entry.name}"
+            f"{stack.name} of {len(stack.pictures)} slices such as {stack.pictures[0].entry.shown}"
             for stack in stacks[:4]
         )
         raise DatasetError(
@@ -147,11 +147,12 @@ def _check_count(shape: tuple[int, int, int], where: Path, *, voxels_max: int) -
 
 
 def _source(grid: Grid) -> Source:
-    numbers = [item.instance_number for item in grid.order]
-    known = tuple(number for number in numbers if number is not None)
+    numbers = tuple(n for item in grid.order if (n := item.instance_number) is not None)
+    uids = tuple(uid for item in grid.order if (uid := item.sop_instance_uid))
+    count = len(grid.order)
     return Source(
         grid.affine,
         grid.shape,
-        known if len(known) == len(numbers) else None,
-        tuple(item.sop_instance_uid for item in grid.order),
+        numbers if len(numbers) == count else None,
+        uids if len(uids) == count else None,
     )

@@ -163,4 +163,4 @@ def _placed(group: Sequence[Picture]) -> bool:
 
 
 def _note(out: Sequence[Picture], one: str, many: str) -> str:
-    return f"{len(out)} {one if len(out) == 1 else many} such as {out[0].entry.name}"
+    return f"{len(out)} {one if len(out) == 1 else many} such as {out[0].entry.shown}"

@@ -24,6 +24,7 @@ PYDICOM_LOG.addHandler(logging.NullHandler())
 
 BYTES_A_VOXEL_MAX: Final = 4  # what an archive may hold for each voxel allowed
 ENTRIES_MAX: Final = 50_000
+NAME_MAX: Final = 120
 ARCHIVES: Final = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar")
 BROKEN: Final = (
     InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, TypeError, KeyError,
@@ -40,6 +41,17 @@ class Entry:
     name: str
     size: int
     open: Callable[[], IO[bytes]]
+
+    @property
+    def shown(self) -> str:
+        """The name as a message may hold it: an archive's may be any text."""
+        return shown(self.name)
+
+
+def shown(name: str) -> str:
+    """Return a name of printable characters, of bounded length."""
+    printable = "".join(c if c.isprintable() else "?" for c in name)
+    return printable if len(printable) <= NAME_MAX else f"...{printable[-NAME_MAX:]}"
 
 
 def folder_entries(folder: Path, names: Sequence[str] | None = None) -> list[Entry]:
@@ -131,7 +143,7 @@ def _check_members(members: list[zipfile.ZipInfo], where: Path, *, voxels_max: i
         )  # fmt: skip
     nested = [info.filename for info in members if info.filename.lower().endswith(ARCHIVES)]
     if nested:
-        log.warning("left out %d archives such as %s in %s", len(nested), nested[0][:80], where)
+        log.warning("left out %d archives such as %s in %s", len(nested), shown(nested[0]), where)
 
 
 @contextmanager
@@ -165,7 +177,7 @@ def refused(where: Path, entry: Entry, found: str) -> DatasetError:
     """Return the error that names one file of a series and what is wrong with it."""
     return DatasetError(
         where,
-        found=f"{found} in {entry.name}",
+        found=f"{found} in {entry.shown}",
         expected="CT slices with geometry and rescale values, in a codec that is known",
         fix="export the series again from its source",
     )

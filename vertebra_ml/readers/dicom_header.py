@@ -25,6 +25,7 @@ from vertebra_ml.readers.dicom_files import BROKEN, Entry, reading, refused
 
 MAGIC_END: Final = 132  # 128 bytes of preamble, then "DICM"
 META_BYTES: Final = 4096  # the file's own description lies within these
+ELEMENT_BYTES: Final = 1 << 28  # groups of thousands of frames stay far below it
 HEAD_BYTES: Final = 1 << 16  # nearly every header of one slice lies within these
 DEFLATED: Final = DeflatedExplicitVRLittleEndian.encode()  # it expands without a bound
 NAMED_DICOM: Final = (".dcm", ".ima", ".dicom")
@@ -32,6 +33,7 @@ PIXELS_TAG: Final = 0x7FE00010
 LAST_TAG: Final = 0x7FE00008  # float pixels, and whatever comes after: none of it is a header
 SINGLE_FRAME: Final = (CTImageStorage,)
 MULTI_FRAME: Final = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+NUMBER_MAX: Final = 1e9  # a place in mm or a rescaling beyond it is no scanner's
 UNREADABLE: Final = "?"  # no number, no class and no modality
 UNDEFINED: Final = 0xFFFFFFFF
 KEYWORDS: Final = [
@@ -137,12 +139,12 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def vector(value: Any, length: int) -> NDArray[np.float64] | None:
-    """Return ``length`` finite numbers, or None where the value is anything else."""
+    """Return ``length`` finite numbers, none absurd, or None where the value is anything else."""
     try:
         numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         return None
-    return numbers if numbers.shape == (length,) and np.isfinite(numbers).all() else None
+    return numbers if numbers.shape == (length,) and (np.abs(numbers) < NUMBER_MAX).all() else None
 
 
 def pictures_in(entry: Entry, where: Path) -> list[Picture] | None:
@@ -192,6 +194,8 @@ def _parse(file: Any) -> tuple[Any, tuple[int, int] | None]:
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         if int.__lt__(tag, LAST_TAG):  # the tag's own comparison takes ten times as long
+            if length > ELEMENT_BYTES and length != UNDEFINED and int(tag) in KEYWORD_OF:
+                raise ValueError("an element of gigabytes")
             return False
         if tag == PIXELS_TAG:
             seen.append((file.tell(), length))

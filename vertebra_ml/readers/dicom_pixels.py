@@ -94,6 +94,8 @@ def _check(pixels: Pixels, where: Path) -> None:
         raise refused(where, pixels.entry, f"pixels of {pixels.allocated} bits")
     if pixels.high_bit != pixels.stored - 1:
         raise refused(where, pixels.entry, "pixels whose bits do not start at the lowest")
+    if pixels.big_endian and pixels.allocated != 16:  # how such are swapped depends on the writer
+        raise refused(where, pixels.entry, f"big-endian pixels of {pixels.allocated} bits")
     if min(pixels.rows, pixels.columns, pixels.frames) < 1:
         raise refused(where, pixels.entry, "an image of no size")
     if is_compressed(pixels):

@@ -23,6 +23,7 @@ GAP_TOLERANCE_MM: Final = 0.1  # positions may be written to a tenth of a mm
 DRIFT_TOLERANCE: Final = 0.25  # share of the gap by which a slice may lie off the even grid
 SIDEWAYS_TOLERANCE_MM: Final = 0.5
 DUPLICATE_MM: Final = 0.01
+GROUPS_MAX: Final = 50
 TILT_MAX_DEG: Final = 35.0  # gantries turn by 30 degrees at most
 FIX_MIXED: Final = "put each series in its own folder"
 
@@ -93,6 +94,7 @@ def arrange(slices: Sequence[Slice], where: object) -> Grid:
     _check_alike(slices, where)
     first = slices[0]
     _check_directions(first, where)
+    check_affine(np.diag([first.spacing[0], first.spacing[1], 1.0, 1.0]), str(where))
     normal = first.normal
     order = sorted(slices, key=lambda item: float(item.position @ normal))
     _check_gaps(order, normal, where)
@@ -142,6 +144,8 @@ def _check_one(
     groups: list[list[Slice]] = []
     for item in slices:
         group = next((g for g in groups if same(g[0], item)), None)
+        if group is None and len(groups) > GROUPS_MAX:
+            break  # enough to say so, and to spare comparing everything with everything
         if group is None:
             groups.append([item])
         else:

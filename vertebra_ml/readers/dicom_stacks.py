@@ -1,5 +1,6 @@
 """Pictures of one SeriesInstanceUID to stacks of slices, and the names of several stacks."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from vertebra_ml.readers.dicom_files import refused
 from vertebra_ml.readers.dicom_header import Picture, vector, words
 from vertebra_ml.readers.dicom_series import DUPLICATE_MM, Slice
 
+WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}")
+IS_UID: Final = re.compile(r"[0-9.]{1,64}")  # anything else there may be anyone's text
 UNITS: Final = ("HU", "US")  # US: unspecified, written by some scanners that mean HU
 PARTED_BY: Final[tuple[Callable[[Picture], Any], ...]] = (
     lambda p: p.get("TemporalPositionIndex") or p.get("TemporalPositionIdentifier"),
@@ -61,10 +64,8 @@ def stacks_of(groups: Sequence[Sequence[Picture]]) -> list[Stack]:
 
 
 def _label(part: Sequence[Picture]) -> str:
-    try:
-        return f"s{int(part[0].get('SeriesNumber'))}".replace("-", "m")
-    except (TypeError, ValueError):
-        return "s"
+    number = _whole(part[0].get("SeriesNumber"))
+    return "s" if number is None else f"s{number}".replace("-", "m")
 
 
 def _order(label: str) -> tuple[int, str]:
@@ -122,16 +123,20 @@ def slice_of(picture: Picture, where: Path) -> Slice:
             raise refused(where, entry, f"a {keyword} that is not {count} finite numbers")
         return found
 
+    slope = float(numbers("RescaleSlope", 1)[0])
+    if slope <= 0:
+        raise refused(where, entry, "a RescaleSlope that is not above 0")
+    uid = str(get("SOPInstanceUID") or "")
     return Slice(
-        name=entry.name,
+        name=entry.shown,
         series=str(get("SeriesInstanceUID") or ""),
-        sop_instance_uid=str(get("SOPInstanceUID") or ""),
+        sop_instance_uid=uid if IS_UID.fullmatch(uid) else "",
         instance_number=_instance_number(picture),
         size=(picture.pixels.rows, picture.pixels.columns),
         position=numbers("ImagePositionPatient", 3),
         orientation=numbers("ImageOrientationPatient", 6),
         spacing=numbers("PixelSpacing", 2),
-        slope=float(numbers("RescaleSlope", 1)[0]),
+        slope=slope,
         intercept=float(numbers("RescaleIntercept", 1)[0]),
         stored=picture.pixels,
         frame=picture.frame,
@@ -141,8 +146,12 @@ def slice_of(picture: Picture, where: Path) -> Slice:
 def _instance_number(picture: Picture) -> int | None:
     """Return InstanceNumber, or the number of the frame (from 1) that viewers show."""
     if picture.multi_frame:
-        return int(picture.get("ConcatenationFrameOffsetNumber") or 0) + picture.frame + 1
-    try:
-        return int(picture.get("InstanceNumber"))
-    except (TypeError, ValueError):
-        return None
+        return (_whole(picture.get("ConcatenationFrameOffsetNumber")) or 0) + picture.frame + 1
+    return _whole(picture.get("InstanceNumber"))
+
+
+def _whole(value: Any) -> int | None:
+    """Return an integer string's number; None where it is none, or beyond what DICOM allows."""
+    text = str(value)
+    number = int(text) if WHOLE.fullmatch(text) else 1 << 31
+    return number if -(1 << 31) <= number < 1 << 31 else None
