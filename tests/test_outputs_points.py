@@ -141,8 +141,18 @@ def test_heights_alone_stand_on_the_middle_of_the_spine_and_say_so(caplog):
     assert points["L3"]["position"] == pytest.approx([*made.pair.spine_mm, 3.0], abs=1e-3)
     assert points["T12"]["position"] == [1, 2, 12]
     assert [MIDDLE in points[level]["description"] for level in ("L3", "T12")] == [True, False]
-    assert [e.get("note") for e in entries] == [None, MIDDLE]
+    assert [e.get("height_only") for e in entries] == [None, True]
     assert caplog.text.count(MIDDLE) == 2  # a format
+
+
+@pytest.mark.parametrize("turned", [(0, 0, 0), (9, -7, 5)])
+def test_our_reader_takes_of_a_height_the_height_alone(tmp_path, turned):
+    points = {"L3": height(3.0), "T12": (1, 2, 12)}
+    scan, entries = written(tmp_path, grid("PIR", turned), points_mm=points)
+    marks = read_centroids(tmp_path / "case-1_ctd.json", scan, voxels_max=10**6).landmarks
+    np.testing.assert_allclose(marks["L3"], [np.nan, np.nan, 3], atol=1e-3)
+    np.testing.assert_allclose(marks["T12"], [1, 2, 12], atol=1e-3)
+    assert slow_verse(entries, scan)[22][2] == pytest.approx(3, abs=1e-3)  # others see a point
 
 
 def _document(made) -> dict:

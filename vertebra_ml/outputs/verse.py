@@ -3,8 +3,8 @@
 A list. Its first entry names the axes of the image; each other one is a vertebra with its VerSe id
 and its place in voxels of that image, centres at whole numbers (osf.io/4skx2; anjany/verse
 ``data_utilities.py``). The axes named are those of the scan's own file, so that a reader has
-nothing to turn. A point of which the model told the height alone bears a key more, ``note``:
-readers of VerSe's files pass over what they do not know.
+nothing to turn. A point of which the model told the height alone bears one key more,
+``"height_only": true``: VerSe's own tools pass over it, our reader takes the height and no more.
 """
 
 import json
@@ -17,6 +17,7 @@ from vertebra_ml.outputs.answer import MIDDLE, Answer
 from vertebra_ml.outputs.formats import Files
 
 log = logging.getLogger(__name__)
+HEIGHT_ONLY: Final = "height_only"
 VOXEL_DIGITS: Final = 4
 """Decimals of a voxel: half of the last is under 0.001 mm at any spacing a CT has."""
 
@@ -30,7 +31,7 @@ def files(answer: Answer) -> Files:
     for level, voxel, alone in zip(marks.labels, voxels, answer.heights_only, strict=True):
         x, y, z = (round(float(v), VOXEL_DIGITS) + 0.0 for v in voxel)
         entry: dict[str, object] = {"label": VERSE_ID[level], "X": x, "Y": y, "Z": z}
-        entries.append({**entry, "note": MIDDLE} if alone else entry)
+        entries.append({**entry, HEIGHT_ONLY: True} if alone else entry)
     if any(answer.heights_only):
         log.warning("verse: %s", MIDDLE)
     text = json.dumps(entries, allow_nan=False)

@@ -93,7 +93,8 @@ def read_centroids(path: Path, scan: Path, *, voxels_max: int) -> Truth:
     """Read ``_ctd.json`` as points in RAS mm, through the header of ``scan``.
 
     VerSe labels no vertebra that the edge of the scan cuts, so each level that can follow either
-    end counts as present but unlabelled. Sacrum, coccyx and entries of NaN are passed over.
+    end counts as present but unlabelled. Sacrum, coccyx and entries of NaN are passed over; of an
+    entry that our own `locate` marked ``"height_only": true`` the height alone is taken.
 
     Raises DatasetError naming the entry at fault, and whatever reading the header raises.
     """
@@ -114,6 +115,8 @@ def read_centroids(path: Path, scan: Path, *, voxels_max: int) -> Truth:
     if len(dict(voxels)) != len(voxels):
         raise _unlike(path, "a label given twice")
     points = {level: turned.voxel_to_world(np.array(voxel)) for level, voxel in voxels}
+    for level in _heights_only(entries[1:]) & set(points):
+        points[level][:2] = np.nan
     return Truth(Landmarks.of(points), neighbours(tuple(points)))
 
 
@@ -127,6 +130,15 @@ def _centroid(path: Path, number: int, entry: Any) -> tuple[str, tuple[float, ..
     if label not in LEVEL_OF_VERSE_ID or not np.isfinite(voxel).all():
         raise _unlike(path, f"label {label} at {voxel} in entry {number}"[:100])
     return LEVEL_OF_VERSE_ID[label], voxel
+
+
+def _heights_only(entries: list[dict[str, Any]]) -> set[str]:
+    """Return the levels of which ``vertebra-ml locate`` knew the height alone."""
+    return {
+        LEVEL_OF_VERSE_ID.get(int(entry["label"]), "")
+        for entry in entries
+        if entry.get("height_only") is True
+    }
 
 
 def neighbours(labels: tuple[str, ...]) -> tuple[str, ...]:
