@@ -110,6 +110,10 @@ def hostile(marker: Path) -> dict[str, bytes]:
     }
 
 
+def test_each_bomb_is_met_by_name() -> None:
+    assert SAYS.keys() == BOMBS.keys()
+
+
 @pytest.mark.parametrize("kind", sorted(hostile(Path("m"))))
 def test_a_malicious_pickle_does_not_run(kind: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
@@ -118,7 +122,7 @@ def test_a_malicious_pickle_does_not_run(kind: str, tmp_path: Path) -> None:
         np.load(io.BytesIO(content), allow_pickle=True)
         assert marker.exists()
         marker.unlink()
-    with pytest.raises(ValueError, match=r"refused|pickle|no picture|holds"):
+    with pytest.raises(ValueError, match=r"asks for [a-z0-9.]+|no number|the opcode (STRING|POP)"):
         read(content)
     assert not marker.exists()
 
@@ -167,12 +171,45 @@ BOMBS = {
 }  # fmt: skip
 
 
+SAYS = {
+    "a terabyte of nothing": "not made as numpy makes it",
+    "a terabyte of state": "8 bytes for shape",
+    "a terabyte of objects": "no list of the array's length",
+    "bytes that are not there": "expected 1152921504606846976 bytes",
+    "a text that is not there": "expected 1152921504606846976 bytes",
+    "a frame that is not there": "FRAME 1,152",
+    "a giant bytearray": "PROTO 5",
+    "a place far up in the memo": "LONG_BINPUT 4,294,967,295",
+    "deep nesting": "not the array of its header",
+    "nested lists that double": "not the array of its header",
+    "objects within objects": "of type array",
+    "a persistent id": "the opcode BINPERSID",
+    "an extension code": "the opcode EXT1",
+    "a buffer from outside": "PROTO 5",
+    "an instance": "the opcode NEWOBJ",
+    "a class by its args": "the opcode OBJ",
+    "another protocol": "PROTO 9",
+    "a dict": "the opcode EMPTY_DICT",
+    "bytes as an item": "of type bytes",
+    "an array of another kind": "not made as numpy makes it",
+    "numbers of too few bytes": "2 bytes for shape",
+    "a shape below nothing": "an array of no shape",
+    "no stop": "exhausted",
+    "nothing": "exhausted",
+    "another shape than the header's": "not the array of its header",
+    "complex numbers": "type 'c16'",
+    "dates": "type 'M8'",
+    "fields": "the opcode EMPTY_DICT",
+}
+"""Which of the walls each meets: the first that can see it."""
+
+
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_takes_no_memory(kind: str) -> None:
     content = object_npy(BOMBS[kind])
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=r"\w") as caught:
+        with pytest.raises(ValueError, match=SAYS[kind]) as caught:
             read(content)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -197,7 +234,7 @@ HEADERS = {
 def test_a_header_is_not_believed(kind: str) -> None:
     text = HEADERS[kind]
     content = b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + b"ab"
-    with pytest.raises(ValueError, match=r"header|axes|bytes|type"):
+    with pytest.raises(ValueError, match=r"no plain array|axes|in \d+ bytes|array of type"):
         read(content)
 
 

@@ -190,8 +190,8 @@ def test_a_missing_sagittal_view_is_air(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shift", [-40, 0, 25])
 def test_the_spine_is_looked_for(tmp_path: Path, shift: int) -> None:
-    frontal, sagittal = thesis_pictures(3, 300)
-    frontal[:, :4] = 900  # a rail of the couch is no spine
+    frontal, sagittal = thesis_pictures(3, 300, columns=300)
+    frontal[:, 235:260] = 600  # an arm is no spine
     frontal, sagittal = (np.roll(view, shift, axis=1) for view in (frontal, sagittal))
     thesis_archive(tmp_path / "a.npz", 1, imgs_f=ragged([frontal]), imgs_s=ragged([sagittal]))
     pair, _ = opened(found_in(tmp_path)[0])
