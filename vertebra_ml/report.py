@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vertebra_ml import metrics, plots
 from vertebra_ml.outputs import replace_text
+from vertebra_ml.outputs.page import NOT_FOR_PATIENTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 RELIABILITY_BINS: Final = 10
 WORST_ROWS: Final = 20
 PICTURE_DPI, CHART_DPI = 96, 144
-NOT_FOR_PATIENTS: Final = "For research use. This is no medical device; check every answer by eye."
 SYNTHETIC: Final = "phantom"
 """Group of the scans that are drawn, not taken."""
 NONE: Final = "–"

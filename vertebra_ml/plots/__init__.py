@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from vertebra_ml.plots.charts import error_histograms, reliability_diagram, training_curves
 from vertebra_ml.plots.overlay import gallery, overlay
 from vertebra_ml.plots.slice import axial_slice
-from vertebra_ml.plots.style import png, save_png
+from vertebra_ml.plots.style import png
 
 __all__ = [
     "Figure",
@@ -15,6 +15,5 @@ __all__ = [
     "overlay",
     "png",
     "reliability_diagram",
-    "save_png",
     "training_curves",
 ]

@@ -6,8 +6,6 @@ line style or place says too.
 """
 
 import io
-import os
-from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -28,14 +26,6 @@ def png(figure: Figure, dpi: int = DPI) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def save_png(path: Path, figure: Figure, dpi: int = DPI) -> None:
-    """Write the figure; a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(png(figure, dpi))
-    os.replace(unfinished, path)  # noqa: PTH105 - one atomic step
 
 
 def plain_axes(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
