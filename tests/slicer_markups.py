@@ -3,8 +3,8 @@
 Read in Slicer/Slicer, Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json (commit
 15671043). Only the keys that we write are ruled here, and unlike there no other key is let through,
 so that a key misspelt is seen. Two keys of ours that its rules leave free: the list's description,
-and lastUsedControlPointNumber, which Slicer writes itself. The file itself stays out: its licence asks for its whole text
-wherever a copy goes.
+and lastUsedControlPointNumber, which Slicer writes itself. The file itself stays out: its licence
+asks for its whole text wherever a copy goes.
 """
 
 NUMBER, TEXT, SWITCH = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
