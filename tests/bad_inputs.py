@@ -13,6 +13,7 @@ from tests.bad.dicom import COMPRESSED, DICOM
 from tests.bad.kind import Bad
 from tests.bad.nifti import GZIP, NIFTI
 from tests.bad.paths import PATHS
+from tests.bad.raw import RAW
 from tests.bad.zips import ZIPS
 
 GROUPS: Final[dict[str, dict[str, Bad]]] = {
@@ -24,6 +25,7 @@ GROUPS: Final[dict[str, dict[str, Bad]]] = {
     "MIP archive": OURS,
     "published MIP archive": THESIS,
     "path": PATHS,
+    "raw": RAW,
 }
 BAD: Final = {name: kind for group in GROUPS.values() for name, kind in group.items()}
 assert len(BAD) == sum(map(len, GROUPS.values())), "two kinds of one name"

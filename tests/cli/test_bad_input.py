@@ -173,7 +173,7 @@ OPTIONS = {  # what: (words, status, what standard error must hold)
     "a data set that is a file": (["check", "FINE", "--params", "P"], 1, "found a file"),
     "an empty data set": (["check", "OUT", "--params", "P", "--out", "OUT"], 1, "no case"),
     "no count": (["phantom", "OUT/p", "--count", "0"], 2, "count"),
-    "no layout for phantoms": (["phantom", "OUT/p", "--layout", "none"], 1, "layout"),
+    "no layout for phantoms": (["phantom", "OUT/p", "--layout", "none"], 2, "layout"),
 }  # fmt: skip
 
 
