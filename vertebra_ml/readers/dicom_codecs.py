@@ -11,11 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import IGNORE
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -33,6 +37,7 @@ from vertebra_ml.readers.dicom_workers import Workers
 JPEG: Final = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 JPEG_LS: Final = (JPEGLSLossless, JPEGLSNearLossless)
 JPEG_2000: Final = (JPEG2000Lossless, JPEG2000)
+NATIVE: Final = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 KNOWN: Final = (RLELossless, *JPEG, *JPEG_LS, *JPEG_2000)
 FRAMES_OF_JPEG: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xF7})
 """Markers that open a frame: baseline, extended, progressive, lossless, JPEG-LS."""
@@ -51,16 +56,15 @@ class _Frame:
 
 
 def is_compressed(pixels: Pixels) -> bool:
-    """Tell whether the pixels are a sequence of fragments."""
-    syntax = UID(pixels.syntax)
-    return pixels.length is None or (syntax.is_transfer_syntax and syntax.is_compressed)
+    """Tell whether the pixels are, or should be, a sequence of fragments."""
+    return pixels.length is None or pixels.syntax not in NATIVE
 
 
 def check_codec(pixels: Pixels, where: Path) -> None:
     """Raise DatasetError, naming the codec, where it is not one of those known."""
     if pixels.syntax not in KNOWN:
-        syntax = UID(pixels.syntax)
-        name = syntax.name if syntax.name != pixels.syntax else "something unknown"
+        syntax = UID(pixels.syntax, validation_mode=IGNORE)
+        name = syntax.name if syntax.is_transfer_syntax else "something unknown"
         raise refused(where, pixels.entry, f"pixels compressed as {name}")
 
 
@@ -80,7 +84,8 @@ def decoded(source: bytes, pixels: Pixels, workers: Workers, where: Path) -> NDA
     """
     if pixels.syntax == RLELossless:
         return _run_lengths(source, pixels)
-    frame = _frame(source, UID(pixels.syntax))
+    read = _frame_of_2000 if pixels.syntax in JPEG_2000 else _frame_of_jpeg
+    frame = read(source)
     if (frame.rows, frame.columns, frame.components) != (pixels.rows, pixels.columns, 1):
         raise refused(where, pixels.entry, "a compressed frame of another size than the header's")
     if pixels.syntax == JPEGExtended12Bit and pixels.stored > EXTENDED_BITS:
@@ -121,10 +126,6 @@ def _run_lengths(source: bytes, pixels: Pixels) -> NDArray[Any]:
         encapsulate([source]), raw=True, index=0, **options
     )
     return array
-
-
-def _frame(source: bytes, syntax: UID) -> _Frame:
-    return _frame_of_2000(source) if syntax in JPEG_2000 else _frame_of_jpeg(source)
 
 
 def _frame_of_jpeg(source: bytes) -> _Frame:

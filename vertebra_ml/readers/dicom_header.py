@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import IGNORE
 from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -28,6 +30,7 @@ META_BYTES: Final = 4096  # the file's own description lies within these
 ELEMENT_BYTES: Final = 1 << 28  # groups of thousands of frames stay far below it
 HEAD_BYTES: Final = 1 << 16  # nearly every header of one slice lies within these
 DEFLATED: Final = DeflatedExplicitVRLittleEndian.encode()  # it expands without a bound
+BARE: Final = (b"\x08\x00", b"\x02\x00\x00\x00")  # old files start with their first element
 NAMED_DICOM: Final = (".dcm", ".ima", ".dicom")
 PIXELS_TAG: Final = 0x7FE00010
 LAST_TAG: Final = 0x7FE00008  # float pixels, and whatever comes after: none of it is a header
@@ -156,21 +159,27 @@ def pictures_in(entry: Entry, where: Path) -> list[Picture] | None:
         with entry.open() as file:
             head = file.read(HEAD_BYTES)
         if head[MAGIC_END - 4 : MAGIC_END] != b"DICM":
-            if entry.name.lower().endswith(NAMED_DICOM):
+            if not entry.name.lower().endswith(NAMED_DICOM):
+                return None
+            if not head.startswith(BARE):
                 raise refused(where, entry, "a file that does not start as DICOM does")
-            return None
         if DEFLATED in head[:META_BYTES]:
             raise refused(where, entry, "a deflated data set")
         header, place = _header(head, entry)
         values = _values(header)
         if place is None or "Rows" not in values:
-            kind = header.file_meta.get("MediaStorageSOPClassUID")
-            if kind is None or "Image Storage" in kind.name:  # a report or a DICOMDIR is no image
+            if _claims_image(header, values):
                 raise refused(where, entry, "an image without pixels")
             return []
         big_endian = not header.original_encoding[1]
         syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
         return _pictures(values, _pixels(values, place, entry, syntax, big_endian), where)
+
+
+def _claims_image(header: Any, values: Mapping[str, Any]) -> bool:
+    """Tell whether a file without pixels should have some: a report or a DICOMDIR should not."""
+    kind = header.file_meta.get("MediaStorageSOPClassUID") or values.get("SOPClassUID")
+    return not kind or "Image Storage" in UID(str(kind), validation_mode=IGNORE).name
 
 
 def _header(head: bytes, entry: Entry) -> tuple[Any, tuple[int, int] | None]:
@@ -201,7 +210,7 @@ def _parse(file: Any) -> tuple[Any, tuple[int, int] | None]:
             seen.append((file.tell(), length))
         return True
 
-    header = read_partial(file, stop_when=at_pixels, specific_tags=list(KEYWORD_OF))
+    header = read_partial(file, stop_when=at_pixels, force=True, specific_tags=list(KEYWORD_OF))
     return header, seen[0] if seen else None
 
 
