@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines.split import with_parts
 from pipelines.stage import VALIDATION
 from vertebra_ml.archive import Archive, read_archive
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.limits import INPUT_PART_RULES, INPUT_RULES, gate
-from vertebra_ml.split import leaks
 
 PARTS = ("train", "validation")
+COLUMNS = ["case", "patient", "part", "file", "fault", "other", "spacing_off_mm", "labels"]
 
 
 def check_inputs(
@@ -23,12 +24,9 @@ def check_inputs(
     ``levels`` are those that the model is to answer for. Raises GateError, naming the rows.
     """
     rows = [_row(entry, spacing_mm) for entry in table.to_dict("records")]
-    torn = leaks([(str(row["patient"]), str(row["part"])) for row in rows])
-    for row in rows:
-        row["parts_of_patient"] = len(torn.get(str(row["patient"]), "1"))
     parts = [_part(part, rows, levels) for part in PARTS]
     tables = {
-        "Archives": (pd.DataFrame(rows), INPUT_RULES),
+        "Archives": (with_parts(pd.DataFrame(rows, columns=COLUMNS)), INPUT_RULES),
         "Parts": (pd.DataFrame(parts), INPUT_PART_RULES),
     }
     gate(tables, name=f"inputs-{kind}", folder=VALIDATION)
@@ -42,7 +40,7 @@ def _row(entry: Mapping[Any, Any], spacing_mm: float) -> dict[str, Any]:
     try:
         archive = read_archive(path)
     except VertebraError as error:
-        return row | {"fault": f"{path}: {error.found}", "spacing_off_mm": None, "labels": ""}
+        return row | {"fault": f"found {error.found}", "spacing_off_mm": None, "labels": ""}
     views = (archive.pair.frontal, archive.pair.sagittal)
     steps = [step for mip in views for step in mip.spacing_mm]
     return row | {

@@ -51,8 +51,7 @@ def earlier(settings: dict[str, object]) -> dict[str, str]:
 
 def check(split: pd.DataFrame, shares: dict[str, float], levels: tuple[str, ...]) -> None:
     """Run the gate ``split`` on a table case, patient, part, labels. Raises GateError."""
-    torn = leaks(list(zip(split["patient"], split["part"], strict=True)))
-    split = split.assign(parts_of_patient=[len(torn.get(p, "1")) for p in split["patient"]])
+    split = with_parts(split)
     patients = split["patient"].nunique()
     parts = []
     for part in PARTS:
@@ -72,6 +71,12 @@ def check(split: pd.DataFrame, shares: dict[str, float], levels: tuple[str, ...]
         )
     tables = {"Scans": (split, SPLIT_RULES), "Parts": (pd.DataFrame(parts), PART_RULES)}
     gate(tables, name="split", folder=VALIDATION)
+
+
+def with_parts(split: pd.DataFrame) -> pd.DataFrame:
+    """Return a table patient, part with the column ``parts_of_patient``: 1 where none is torn."""
+    torn = leaks(list(zip(split["patient"], split["part"], strict=True)))
+    return split.assign(parts_of_patient=[len(torn.get(p, "1")) for p in split["patient"]])
 
 
 if __name__ == "__main__":

@@ -56,27 +56,25 @@ def change_params(project: Path, changes: dict[str, object]) -> None:
     path.write_text(yaml.safe_dump(params))
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return a folder with the project's code and five small scans of four patients."""
+def make_project(root: Path) -> Path:
+    """Lay out the project's code and five small scans of four patients in ``root``."""
     for name in ("vertebra_ml", "pipelines", "serving"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc" / "config")
-    change_params(tmp_path, CHANGES)
-    plain, verse = tmp_path / "data" / "plain", tmp_path / "data" / "verse"
+        shutil.copy(ROOT / name, root / name)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
+    change_params(root, CHANGES)
+    plain, verse = root / "data" / "plain", root / "data" / "verse"
     write_case(plain, "a1", scan_of(1), TRUTH, "plain", patient="a")
     write_case(plain, "a2", scan_of(2, Grid("PIR", (2.5, 2.5, 3.0))), TRUTH, "plain", patient="a")
     write_case(plain, "b", scan_of(3), TRUTH, "plain-dicom")
     write_case(plain, "c", scan_of(4), TRUTH, "plain")
     write_case(verse, "d", scan_of(5), TRUTH, "verse")
-    return tmp_path
+    return root
 
 
-@pytest.fixture
-def run(project: Path) -> Run:
+def runner(project: Path) -> Run:
     """Return what runs a command in the project, with this environment's programs first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {
@@ -90,3 +88,15 @@ def run(project: Path) -> Run:
         )
 
     return call
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a folder with the project's code and five small scans of four patients."""
+    return make_project(tmp_path)
+
+
+@pytest.fixture
+def run(project: Path) -> Run:
+    """Return what runs a command in the project."""
+    return runner(project)

@@ -16,7 +16,7 @@ LEFT_OUT = {
     "vertebra_ml.tracking": "it watches a training and its products, and changes neither",
 }
 JUDGES = {
-    "train": ("vertebra_ml.limits", "vertebra_ml.split"),
+    "train": ("vertebra_ml.limits", "pipelines.split"),
 }
 """What stops a stage and changes none of its products: other words of a rule retrain nothing."""
 GATES = {

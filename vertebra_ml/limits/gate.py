@@ -40,7 +40,7 @@ def gate(
             f"gate {name}",
             found=" | ".join(_broken_line(outcome) for outcome in broken),
             expected="every critical rule met",
-            fix=f"{broken[0].rule.fix}; all rows are in {page}",
+            fix=f"do what is said of each; all rows are in {page}",
         )
 
 
@@ -122,7 +122,8 @@ def _broken_line(outcome: Outcome) -> str:
     named = [f"{f.case} ({f.text})" for f in outcome.findings[:NAMED_ROWS]]
     more = len(outcome.findings) - len(named)
     rows = ", ".join(named) + (f" and {more} more" if more else "")
-    return f"{outcome.rule.says} [{outcome.rule.column} {outcome.rule.allows}] broken by {rows}"
+    rule = outcome.rule
+    return f"{rule.says} [{rule.column} {rule.allows}] broken by {rows}: {rule.fix}"
 
 
 def _report(name: str, outcomes: Mapping[str, list[Outcome]]) -> dict[str, object]:
