@@ -59,7 +59,7 @@ def main() -> int:
     os.nice(5)
     with ThreadPoolExecutor(len(GROUPS)) as pool:
         lines = list(pool.map(lambda g: fuzz(g, chosen.folder, chosen.minutes * 60), GROUPS))
-    print("\n".join(lines))
+    sys.stdout.write("\n".join([*lines, ""]))
     return 0 if all(" 0 findings" in line for line in lines) else 1
 
 
