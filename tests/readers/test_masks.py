@@ -199,6 +199,17 @@ def test_a_vertebra_that_the_first_or_last_slice_cuts_is_visible_only(tmp_path: 
     assert truth.visible == ("T12", "L1", "L2")
 
 
+def test_a_vertebra_whose_process_alone_is_cut_is_visible_only(tmp_path: Path) -> None:
+    """Its body is whole, 1.5 mm above the lower face of the scan; the rule is about the slice."""
+    whole = column(grid((2.0, 2.0, 1.0)))
+    low = int(np.ceil(whole.world_to_voxel(CENTRES["L2"] - [0, 0, HALF_AXES_MM[2] + 1.5])[2]))
+    cut = whole.crop((0, 0, low), whole.shape)
+    case(tmp_path, Volume(cut.array, cut.affine))
+    truth = truth_in(tmp_path)
+    assert truth.landmarks.labels == ("T12", "L1")
+    assert truth.visible == tuple(CENTRES)
+
+
 def test_a_body_that_a_side_of_the_scan_cuts_is_visible_only(tmp_path: Path) -> None:
     whole = column(grid())
     edge = int(whole.world_to_voxel(CENTRES["L1"] + [10, 0, 0])[0])
