@@ -180,7 +180,7 @@ def test_centres_agree_with_those_others_made_of_the_same_masks(
 
 def test_specks_are_ignored_and_a_piece_alone_is_visible_only(tmp_path: Path) -> None:
     mask = column(grid())
-    mask.array[2:5, 2:5, 2:5] = VERSE_ID["L1"]  # a speck of L1 far away
+    mask.array[2:5, 2:5, :3] = VERSE_ID["L1"]  # a speck of L1 in the first slice
     mask.array[60:63, 60:63, 40:43] = VERSE_ID["C4"]
     case(tmp_path, mask)
     truth = truth_in(tmp_path)
