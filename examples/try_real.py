@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from vertebra_ml.errors import VertebraError
+
 if TYPE_CHECKING:
     from vertebra_ml.landmarks import Truth
 
@@ -96,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         answer(data, folder, model)
         for line in report(data, folder):
             say(line)
-    except Trouble as trouble:
+    except (Trouble, VertebraError) as trouble:
         sys.stderr.write(f"error: {' '.join(str(trouble).split())}\n")
         return 1
     return 0

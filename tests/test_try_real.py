@@ -126,6 +126,20 @@ def test_without_a_network_there_is_one_line(
     assert "needs the network once" in told
 
 
+def test_a_fault_of_the_library_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheel, package = toy(tmp_path)
+    data = try_real.prepare(tmp_path / "real", package, lambda _, place: copied(wheel, place))
+    (data / CASE / "mask.nii").write_bytes(b"broken")
+    monkeypatch.setattr(try_real, "prepare", lambda *_: data)
+    monkeypatch.setattr(try_real, "answer", lambda *_: None)
+    assert try_real.main(["--folder", str(tmp_path), "--model", "x"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "does not start as NIfTI does" in told
+
+
 def test_a_program_that_is_missing_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
