@@ -148,7 +148,7 @@ def test_an_archives_names_are_shown_printably(caplog: pytest.LogCaptureFixture)
             archive.writestr("a\n\x1b[2J.zip", b"PK")
     listed = series_in(packed.getvalue(), Path("x.zip"), voxels_max=MOST)
     assert len(listed) == 1
-    assert "left out 1 archives such as a??[2J.zip in x.zip" in caplog.text
+    assert "left out 1 archive such as a??[2J.zip in x.zip" in caplog.text
     with pytest.raises(VertebraError) as caught:
         read_zip(packed.getvalue(), Path("x.zip"), voxels_max=1000)
     assert "\x1b" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Several series in one folder or zip: which are CT, what they are called, what is left out."""
 
+import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -264,7 +265,7 @@ def test_reports_and_archives_are_passed_over(tmp_path: Path, caplog: Any) -> No
     assert_same_scan(read(tmp_path), SCAN)
     with caplog.at_level(logging.WARNING):
         found = read_zip(zip_of(tmp_path), Path("x.zip"), voxels_max=MOST)
-    assert "left out 1 archives such as more.zip in x.zip" in caplog.text
+    assert "left out 1 archive such as more.zip in x.zip" in caplog.text
     assert_same_scan(found, SCAN)
 
 
@@ -375,6 +376,9 @@ def test_each_frame_may_have_a_rescaling_of_its_own(tmp_path: Path) -> None:
     def change(data: Any) -> None:
         for k, frame in enumerate(data.PerFrameFunctionalGroupsSequence):
             frame.PixelValueTransformationSequence[0].RescaleIntercept = -1024 + k
+        shared = copy.deepcopy(frame.PixelValueTransformationSequence)
+        shared[0].RescaleIntercept = 99  # for frames that have none
+        data.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence = shared
 
     edited(tmp_path / "IM1", change)
     expected = Volume((SCAN.array + np.arange(12)).astype(np.int16), SCAN.affine)

@@ -143,7 +143,8 @@ def _check_members(members: list[zipfile.ZipInfo], where: Path, *, voxels_max: i
         )  # fmt: skip
     nested = [info.filename for info in members if info.filename.lower().endswith(ARCHIVES)]
     if nested:
-        log.warning("left out %d archives such as %s in %s", len(nested), shown(nested[0]), where)
+        what = "archive" if len(nested) == 1 else "archives"
+        log.warning("left out %d %s such as %s in %s", len(nested), what, shown(nested[0]), where)
 
 
 @contextmanager
