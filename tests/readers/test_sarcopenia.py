@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.layouts import GRIDS, POINTS_MM, VISIBLE, make_scan, write
 from tests.models.toys import archives
-from tests.readers.archives import ragged, thesis_archive, thesis_pictures
+from tests.readers.archives import ragged, thesis_archive, thesis_pictures, zip_with
 from vertebra_ml import metrics, readers
 from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.archive import read_archive, write_archive
@@ -275,6 +276,24 @@ def test_an_archive_of_ours_that_is_cut_says_so_when_it_is_opened(tmp_path: Path
         (case,) = cases_in(source, "a.npz")
         with pytest.raises(DatasetError, match=r"a\.npz: found"):
             opened(case)
+
+
+def test_a_header_in_an_archive_of_ours_is_not_believed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ours(tmp_path / "a.npz")) as file:
+        arrays = {name.removesuffix(".npy"): file.read(name) for name in file.namelist()}
+    whole = arrays["frontal"]
+    for old, new in ((b"'shape': (", b"'shape'a'(("), (b"False, ", b"[[[[[[[")):
+        zip_with(tmp_path / "a.npz", arrays | {"frontal": whole.replace(old, new, 1)})
+        (case,) = found_in(tmp_path)
+        with pytest.raises(DatasetError, match=r"a\.npz: found"):
+            opened(case)
+    zip_with(tmp_path / "a.npz", arrays, zipfile.ZIP_LZMA)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    at = content.index(b"frontal.npy") + len("frontal.npy") + 5
+    content[at : at + 4] = (2**32 - 1).to_bytes(4, "little")
+    (case,) = cases_in(bytes(content), "a.npz")
+    with pytest.raises(DatasetError, match=r"a\.npz: found frontal that wants a dictionary"):
+        opened(case)
 
 
 def test_names_of_an_archive_of_ours_become_ids(tmp_path: Path) -> None:

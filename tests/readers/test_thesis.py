@@ -278,6 +278,12 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         read_ids(path, path.name)
 
 
+def test_names_in_a_zip_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
+    zip_with(tmp_path / "a.npz", {"ids": npy(["a"]), "\x1b[31mx": b""})
+    with pytest.raises(DatasetError, match=r"the arrays \?\[31mx, ids"):
+        read_ids(tmp_path / "a.npz", "a.npz")
+
+
 def test_lzma_may_not_ask_for_a_huge_dictionary(tmp_path: Path) -> None:
     members = {"imgs_f": npy(np.full((1, 9, 9), -900)), "ids": npy(["a"]), "thicks": npy([1.0])}
     path = zip_with(tmp_path / "a.npz", members, zipfile.ZIP_LZMA)

@@ -141,7 +141,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
-            raise pickle.UnpicklingError(f"it asks for {module[:60]}.{name[:60]}")
+            raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:80]!a}")
         return _NAMES[module, name]
 
     def persistent_load(self, pid: Any) -> Any:

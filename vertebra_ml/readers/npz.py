@@ -56,14 +56,20 @@ def members(file: zipfile.ZipFile) -> Members:
 
 def read_member(file: zipfile.ZipFile, infos: Members, key: str) -> NDArray[Any]:
     """Read one array. Raises ValueError naming it, and what FAULTS names."""
-    fault = _fault(file, infos[key])
-    if fault:
-        raise ValueError(f"{key} {fault}")
+    check_members(file, {key: infos[key]})
     try:
         with file.open(infos[key]) as stream:
             return read_npy(cast(BinaryIO, stream), infos[key].file_size)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
+
+
+def check_members(file: zipfile.ZipFile, infos: Members) -> None:
+    """Raise ValueError naming an array that must not be unpacked, before it is."""
+    for key, info in infos.items():
+        fault = _fault(file, info)
+        if fault:
+            raise ValueError(f"{key} {fault}")
 
 
 def _fault(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import Final, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from vertebra_ml.errors import DatasetError, VertebraError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.mip import Image, Mip, MipPair, View
 from vertebra_ml.readers import thesis
-from vertebra_ml.readers.npz import FAULTS, members, opened, read_member
+from vertebra_ml.readers.npz import FAULTS, check_members, members, opened, read_member
 from vertebra_ml.readers.roots import check_within, files_below
 from vertebra_ml.readers.thesis import Entry
 from vertebra_ml.volume import AIR_HU, Source, Volume
@@ -133,15 +134,18 @@ def _ours(source: Path | bytes, name: str) -> Case:
 
 
 def _archive(source: Path | bytes, name: str) -> Archive:
-    if isinstance(source, Path):
-        return read_archive(source)
+    where = source if isinstance(source, Path) else name
     try:
+        with opened(source) as file:
+            check_members(file, members(file))
         # It opens what zipfile opens, so bytes need not touch the disk.
-        return read_archive(cast(Path, io.BytesIO(source)))
+        return read_archive(source if isinstance(source, Path) else cast(Path, io.BytesIO(source)))
     except DatasetError as error:
         raise DatasetError(
-            name, found=error.found, expected=error.expected, fix=error.fix
+            where, found=error.found, expected=error.expected, fix=error.fix
         ) from None
+    except (*FAULTS, SyntaxError, TokenError) as error:  # the latter two by numpy, of a header
+        raise thesis.unlike(where, error) from None
 
 
 def _archived_mips(read: partial[Archive]) -> tuple[MipPair, Source]:

@@ -251,6 +251,8 @@ def _where(source: Path | bytes, name: str) -> object:
 def unlike(where: object, error: object) -> DatasetError:
     """Return the error of a file that is no archive, with what was found in one line."""
     text = " ".join(str(error).strip("'\"").split()) or type(error).__name__
+    # Names in a foreign zip may hold what a terminal would obey.
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return DatasetError(
         where,
         found=text[:200],
