@@ -186,17 +186,6 @@ def test_bad_paths_are_one_case_each_that_fails_and_the_others_go_on(tmp_path: P
     assert opened(cases[-1])
 
 
-def test_files_that_differ_in_their_ending_alone_are_told_apart_by_it(tmp_path: Path) -> None:
-    content = nifti_bytes(small_scan())
-    paths = [write_bytes(tmp_path / name, content) for name in ("s.nii", "s.nii.gz", "t.nii")]
-    (tmp_path / "s.zip").write_bytes(b"PK")
-    cases = readers.open_cases([*paths, tmp_path / "s.zip"])
-    folder = tmp_path.name
-    assert [c.id for c in cases] == [f"{folder}-s-nii", f"{folder}-s-gz", "t", f"{folder}-s-zip"]
-    with pytest.raises(DatasetError, match=r"more than one case named .*-s-nii"):
-        readers.open_cases([paths[0], paths[0]])
-
-
 def test_a_case_folder_whose_scan_leads_out_of_it_is_refused(tmp_path: Path) -> None:
     scan = write_bytes(tmp_path / "elsewhere.nii", nifti_bytes(small_scan()))
     (tmp_path / "p1").mkdir()
@@ -206,12 +195,3 @@ def test_a_case_folder_whose_scan_leads_out_of_it_is_refused(tmp_path: Path) -> 
     # Named itself, it is the user's own choice.
     (tmp_path / "chosen.nii").symlink_to(scan)
     assert opened(readers.open_case(tmp_path / "chosen.nii"))
-
-
-def test_series_of_folders_named_alike_are_told_apart_by_the_folder_around_them(
-    tmp_path: Path,
-) -> None:
-    paths = [two_series(tmp_path / name / "scan") for name in "ab"]
-    cases = readers.open_cases(paths)
-    assert [case.id for case in cases] == ["a-scan-s2", "a-scan-s5", "b-scan-s2", "b-scan-s5"]
-    assert [case.patient for case in cases] == ["a-scan", "a-scan", "b-scan", "b-scan"]

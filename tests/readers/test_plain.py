@@ -194,15 +194,6 @@ def test_paths_that_cannot_be_scans_are_refused(tmp_path: Path) -> None:
             readers.open_case(tmp_path / name)
 
 
-def test_scans_given_together_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    paths = [tmp_path / "a" / "scan.nii", tmp_path / "b" / "scan.nii", tmp_path / "c.nii"]
-    for path in paths:
-        write_bytes(path, nifti_bytes(small_scan()))
-    assert [case.id for case in readers.open_cases(paths)] == ["a-scan", "b-scan", "c"]
-    with pytest.raises(DatasetError, match="more than one case named a-scan"):
-        readers.open_cases([*paths, paths[0]])
-
-
 def test_a_batch_outlives_its_bad_scans(tmp_path: Path) -> None:
     good = write_bytes(tmp_path / "good.nii.gz", nifti_bytes(small_scan()))
     (tmp_path / "note.txt").write_text("text")

@@ -3,6 +3,7 @@
 Nothing here opens an image before it is asked to; each format's package is imported on first use.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError
-from vertebra_ml.readers.given import check_unique, open_case, open_cases, open_contents
+from vertebra_ml.readers.given import open_case, open_cases, open_contents
 from vertebra_ml.readers.scans import VOXELS_MAX, open_volume
 
 __all__ = [
@@ -67,5 +68,16 @@ def find(root: Path, layout: str, *, voxels_max: int = VOXELS_MAX) -> list[Case]
             expected=f"at least one case of layout {layout}",
             fix="check the path and the layout; docs/data.md shows what each looks like",
         )
-    check_unique(root, cases)
+    _check_unique(root, cases)
     return cases
+
+
+def _check_unique(root: Path, cases: list[Case]) -> None:
+    repeated = [name for name, count in Counter(case.id for case in cases).items() if count > 1]
+    if repeated:
+        raise DatasetError(
+            root,
+            found=f"more than one case named {', '.join(sorted(repeated)[:5])}",
+            expected="ids that are unique",
+            fix="rename the files or folders",
+        )

@@ -2,7 +2,6 @@
 
 import logging
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -46,17 +45,11 @@ def open_cases(paths: Iterable[Path], *, voxels_max: int = VOXELS_MAX) -> list[C
     A path is a NIfTI file, a ``.raw`` with its sidecar, a DICOM folder, file or zip (each CT series
     is a case, NAME-s3 where there are several), or a MIP archive, ours or the thesis's (each entry
     is a case). The id comes from the name; a scan named ``ct`` takes the name of the folder around
-    it; names that occur twice are told apart by the folder around them, then by the files' endings.
+    it. Two paths may give one id: `intake.expand` tells them apart.
 
-    A path that cannot be a scan becomes a case that raises its error when opened. Raises
-    DatasetError where even that does not part two names: one scan is given twice.
+    A path that cannot be a scan becomes a case that raises its error when opened.
     """
-    cases = [case for path in paths for case in _or_fault(Path(path), voxels_max=voxels_max)]
-    for apart in (_with_folder, _with_ending):
-        count = Counter(case.id for case in cases)
-        cases = [apart(case) if count[case.id] > 1 else case for case in cases]
-    check_unique("the scans given", cases)
-    return cases
+    return [case for path in paths for case in _or_fault(Path(path), voxels_max=voxels_max)]
 
 
 def open_contents(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) -> list[Case]:
@@ -69,18 +62,6 @@ def open_contents(content: bytes, name: str, *, voxels_max: int = VOXELS_MAX) ->
         return _cases_of(content, name, case, voxels_max=voxels_max)
     except VertebraError as error:
         return [_failing(case, Path(name), error)]
-
-
-def check_unique(where: object, cases: list[Case]) -> None:
-    """Raise DatasetError where two cases have one id."""
-    repeated = [name for name, count in Counter(case.id for case in cases).items() if count > 1]
-    if repeated:
-        raise DatasetError(
-            where,
-            found=f"more than one case named {', '.join(sorted(repeated)[:5])}",
-            expected="ids that are unique",
-            fix="rename the files or folders",
-        )
 
 
 def case_name(path: Path) -> str:
@@ -107,20 +88,6 @@ def _failing(name: str, source: Path, error: VertebraError) -> Case:
 
 def _fail(error: VertebraError) -> Volume:
     raise error
-
-
-def _with_folder(case: Case) -> Case:
-    folder = case.source.absolute().parent.name
-    return _renamed(case, f"{folder}-{case.id}", f"{folder}-{case.patient}")
-
-
-def _with_ending(case: Case) -> Case:
-    ending = case.source.suffix.lower().strip(".")
-    return _renamed(case, f"{case.id}-{ending}", f"{case.patient}-{ending}") if ending else case
-
-
-def _renamed(case: Case, name: str, patient: str) -> Case:
-    return replace(case, id=safe_id(name), patient=safe_id(patient))
 
 
 def _cases_at(path: Path, *, voxels_max: int) -> list[Case]:
