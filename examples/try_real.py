@@ -243,7 +243,7 @@ def _run(command: list[str]) -> None:
 def report(data: Path, folder: Path) -> list[str]:
     """Write the picture; return the lines that say what was found and how far off it is."""
     from examples.try_real_picture import draw
-    from vertebra_ml.plots.style import save_png
+    from vertebra_ml.plots import png
     from vertebra_ml.readers import find
     from vertebra_ml.readers.masks import masks_in
 
@@ -255,7 +255,7 @@ def report(data: Path, folder: Path) -> list[str]:
         rows = list(csv.DictReader(file))
     lines = [_in_words(row, truth) for row in rows]
     picture = folder / "answer.png"
-    save_png(picture, draw(case.open_volume(), masks_in(case.source)[0], truth, rows))
+    picture.write_bytes(png(draw(case.open_volume(), masks_in(case.source)[0], truth, rows)))
     return [
         *lines,
         f"Picture: {_short(picture)}; report: {_short(folder / 'evaluated/report.html')}",
