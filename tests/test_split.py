@@ -84,3 +84,44 @@ def test_missing_level_is_named() -> None:
 def test_leaks_are_named() -> None:
     rows = [("a", "train"), ("b", "test"), ("a", "test"), ("b", "test")]
     assert leaks(rows) == {"a": ("test", "train")}
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32),
+    first=st.integers(6, 20),
+    more=st.integers(0, 20),
+    gone=st.sets(st.integers(0, 19), max_size=3),
+)
+def test_who_has_a_part_keeps_it(seed: int, first: int, more: int, gone: set[int]) -> None:
+    levels_of = {f"p{i}": {"T12", "L3"} for i in range(first)}
+    before = split_patients(levels_of, SHARES, LEVELS, seed)
+    later = {p: seen for p, seen in levels_of.items() if int(p[1:]) not in gone}
+    later |= {f"new{i}": {"T12", "L3"} for i in range(max(more, 2 * len(gone)))}
+    after = split_patients(later, SHARES, LEVELS, seed, before)
+    assert set(after) == set(later)
+    assert {p: after[p] for p in before.keys() & later.keys()} == {
+        p: part for p, part in before.items() if p in later
+    }
+    assert all(set(LEVELS) <= seen for seen in _seen(after, later).values())
+    if not gone:  # shares are met but for what earlier rounding leaves
+        sizes = part_sizes(len(later), SHARES)
+        assert all(abs(list(after.values()).count(p) - n) <= 1 for p, n in sizes.items())
+    again = split_patients(dict(reversed(later.items())), SHARES, LEVELS, seed, before)
+    assert again == after
+
+
+def test_a_new_patient_goes_where_a_level_is_lacking() -> None:
+    earlier = {"a": "train", "b": "validation", "c": "test"}
+    levels_of = {"a": {"T12", "L3"}, "b": {"T12"}, "c": {"T12", "L3"}, "d": {"L3"}, "e": set()}
+    after = split_patients(levels_of, SHARES, LEVELS, 1, earlier)
+    assert after == earlier | {"d": "validation", "e": "train"}
+    del levels_of["d"]
+    with pytest.raises(DatasetError, match=r"none left for part validation.*split\.made\.json"):
+        split_patients(levels_of, SHARES, LEVELS, 1, earlier)
+
+
+def test_a_split_of_others_is_no_earlier_split() -> None:
+    levels_of = {name: {"T12", "L3"} for name in "abcdefgh"}
+    fresh = split_patients(levels_of, SHARES, LEVELS, 1)
+    assert split_patients(levels_of, SHARES, LEVELS, 1, {"x": "test"}) == fresh

@@ -1,12 +1,18 @@
 """Facts of a scan against arithmetic done by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from vertebra_ml.case import Case
+from vertebra_ml.config import load
+from vertebra_ml.errors import DatasetError
 from vertebra_ml.landmarks import Landmarks, Truth
-from vertebra_ml.limits import describe, describe_pair
+from vertebra_ml.limits import RAW_RULES, bind, check_row, describe, describe_case, describe_pair
+from vertebra_ml.limits.facts import RAW_COLUMNS
 from vertebra_ml.mip import Mip, MipPair
-from vertebra_ml.volume import Volume
+from vertebra_ml.volume import Source, Volume
 
 SPACING = (2.0, 2.0, 4.0)
 POINTS = {"T12": (60, 60, 150), "L1": (60, 60, 118), "L2": (60, 60, 84), "L3": (60, 60, 48)}
@@ -115,3 +121,62 @@ def test_mips() -> None:
     assert (row["body_share"], row["bone_share"], row["spacing_off_mm"]) == (0.5, 0.1, 0)
     assert row["outside_levels"] == "L3"  # row 205 of 200
     assert describe_pair("a", _pair(1.25), None, spacing_mm=1.0)["spacing_off_mm"] == 0.25
+
+
+def test_a_gap_is_held_against_those_beside_it() -> None:
+    row = describe("a", _volume(), _truth())
+    # in usual gaps T12-L1 is 32/32.3, L1-L2 34/34.5, L2-L3 36/35.8: the last against the one above
+    assert (row["gap_ratio"], row["gap_jump"]) == (1.02, "L2-L3 36.0 mm, 1.0 times its neighbours")
+    points = {"C5": (60, 60, 150), "C6": (60, 60, 133), "C7": (60, 60, 97), "T1": (60, 60, 77)}
+    row = describe("a", _volume(), Truth(Landmarks.of(points), ()))
+    # C6-C7 is 36/17.9 = 2.01, its neighbours 17/16.9 and 20/20
+    assert (row["gap_ratio"], row["gap_jump"]) == (2.01, "C6-C7 36.0 mm, 2.0 times its neighbours")
+    alone = describe("a", _volume(), Truth(Landmarks.of({"L1": POINTS["L1"]}), ()))
+    assert (alone["gap_ratio"], alone["gap_jump"]) == (None, None)
+
+
+def test_a_gap_without_a_neighbour_is_held_against_none() -> None:
+    points = {"T8": (60, 60, 180), "T9": (60, 60, 130), "L2": (60, 60, 84), "L3": (60, 60, 48)}
+    assert describe("a", _volume(), Truth(Landmarks.of(points), ()))["gap_ratio"] is None
+
+
+def test_content_knows_a_copy_however_it_lies() -> None:
+    rng = np.random.default_rng(3)
+    array = rng.integers(-1000, 1000, (61, 50, 47)).astype(np.int16)
+    first = Volume(array, np.diag([*SPACING, 1.0]))
+    others = [first.reorient(axes) for axes in ("LPS", "PIR", "SLA")]
+    others.append(Volume(array.astype(np.float32), first.affine))
+    assert {describe("a", other)["content"] for other in others} == {
+        describe("a", first)["content"]
+    }
+    array = array.copy()
+    array[0, 0, 0] += 1
+    assert describe("a", Volume(array, first.affine))["content"] != known
+
+
+def test_a_case_of_mips_has_the_facts_of_a_picture() -> None:
+    source = Source(np.diag([2.0, 2.0, 4.0, 1.0]), (60, 60, 50))
+    case = Case(
+        "a", "p", Path("mips.npz"), "sarcopenia", open_mips=lambda: (_pair(), source),
+        open_truth=_truth,
+    )  # fmt: skip
+    row = describe_case(case)
+    assert tuple(row) == RAW_COLUMNS
+    assert (row["shape"], row["voxels"], row["fault"]) == ("200x(100+100)", 40000, None)
+    assert (row["spacing_least_mm"], row["spacing_largest_mm"]) == (1, 4)
+    assert (row["height_mm"], row["width_mm"], row["hu_largest"]) == (200, 100, 800)
+    assert [row[c] for c in ("hu_least", "tissue_share", "in_air", "frame")] == [None] * 4
+    assert (row["patient"], row["labels"], row["gap_sigmas"]) == ("p", "T12 L1 L2 L3", 0.2)
+    limits = load(Path(__file__).parents[2] / "params.yaml").limits
+    assert check_row(row, bind(RAW_RULES, limits.model_dump())) == ()
+
+
+def test_an_unreadable_case_has_every_column() -> None:
+    def torn() -> Volume:
+        raise DatasetError("ct.nii", found="half a file", expected="a file", fix="mend it")
+
+    row = describe_case(Case("a", "p", Path("ct.nii"), "plain", torn))
+    assert tuple(row) == RAW_COLUMNS
+    assert row["fault"] == "found half a file; expected a file"
+    nothing = describe_case(Case("a", "p", Path("ct.nii"), "plain"))
+    assert str(nothing["fault"]).startswith("found a case without an image")
