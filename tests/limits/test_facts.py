@@ -146,9 +146,8 @@ def test_content_knows_a_copy_however_it_lies() -> None:
     first = Volume(array, np.diag([*SPACING, 1.0]))
     others = [first.reorient(axes) for axes in ("LPS", "PIR", "SLA")]
     others.append(Volume(array.astype(np.float32), first.affine))
-    assert {describe("a", other)["content"] for other in others} == {
-        describe("a", first)["content"]
-    }
+    known = describe("a", first)["content"]
+    assert {describe("a", other)["content"] for other in others} == {known}
     array = array.copy()
     array[0, 0, 0] += 1
     assert describe("a", Volume(array, first.affine))["content"] != known
