@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pydicom.data
 import pytest
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
@@ -29,6 +30,9 @@ from pydicom.uid import (
 from tests.layouts import assert_same_scan, small_scan
 from vertebra_ml import readers
 from vertebra_ml.errors import DatasetError
+from vertebra_ml.readers.dicom_codecs import decoded, frames_of
+from vertebra_ml.readers.dicom_files import Entry
+from vertebra_ml.readers.dicom_header import pictures_in
 from vertebra_ml.readers.dicom_workers import Workers
 from vertebra_ml.readers.dicom_writer import Dress, write_enhanced, write_series
 from vertebra_ml.volume import Volume
@@ -259,3 +263,22 @@ def test_bits_above_those_stored_do_not_matter(tmp_path: Path) -> None:
         data.PixelData = stored.tobytes()
         data.save_as(path, enforce_file_format=True)
     assert_same_scan(readers.open_volume(tmp_path), FEW)
+
+
+FOREIGN = (
+    "693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm", "JPEG2000.dcm", "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm", "rtdose_rle.dcm",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_files_that_others_compressed_are_what_pydicom_makes_of_them(name: str) -> None:
+    """Among them one whose codec says unsigned where the header says signed."""
+    path = Path(pydicom.data.__file__).parent / "test_files" / name  # part of pydicom itself
+    entry = Entry(name, path.stat().st_size, lambda: path.open("rb"))
+    pixels = (pictures_in(entry, path) or [])[0].pixels
+    with Workers() as workers:
+        found = decoded(frames_of(pixels)[0], pixels, workers, path)
+    expected = pydicom.dcmread(path).pixel_array
+    np.testing.assert_array_equal(found, expected[0] if expected.ndim == 3 else expected)
