@@ -28,11 +28,12 @@ LIMIT_S = 300.0
 
 @dataclass(frozen=True)
 class Told:
-    """What a command said and left behind."""
+    """What a command said, of that the errors, and where it wrote."""
 
     status: int
     output: str
     lines: list[str]
+    """On standard error, without the notes of what a reader left out or mended."""
     folder: Path
 
 
@@ -44,7 +45,8 @@ def command(words: Sequence[str | Path], out: Path) -> Told:
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
     )  # fmt: skip
     output, errors = (os.fsdecode(stream) for stream in (done.stdout, done.stderr))
-    return Told(done.returncode, output + errors, errors.splitlines(), out)
+    lines = [line for line in errors.splitlines() if not line.startswith("note: ")]
+    return Told(done.returncode, output + errors, lines, out)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_a_line_each_and_no_other(batch: Told) -> None:
 def test_the_line_names_the_file_and_what_is_wrong(
     batch: Told, paths: dict[str, Path], name: str
 ) -> None:
-    shown = " ".join(str(paths[name]).split())
+    shown = " ".join(str(paths[name]).split()).encode(errors="backslashreplace").decode()
     lines = [line for line in batch.lines if line.startswith(f"error: {shown}")]
     assert len(lines) == 1, "\n".join(batch.lines)
     assert LINE.fullmatch(lines[0])

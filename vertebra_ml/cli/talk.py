@@ -95,8 +95,8 @@ def collected(failures: list[str], where: Path) -> Iterator[None]:
     try:
         yield
     except VertebraError as error:
-        text = str(error)
-        failures.append(text if str(where) in text else f"{where}: {text}")
+        text, name = str(error), " ".join(str(where).split())
+        failures.append(text if name in text else f"{name}: {text}")
     except OSError as error:
         failures.append(_in_words(error, where))
 
@@ -121,9 +121,9 @@ def _tell(line: object, kind: str = "error") -> None:
 
 
 def _in_words(error: OSError, where: object = "a file") -> str:
-    found = " ".join(str(error.strerror or error).split())
-    where = error.filename or where
-    return f"{where}: found {found}; expected a disk with room and permission; check the path"
+    where, found = error.filename or where, error.strerror or error
+    line = f"{where}: found {found}; expected a disk with room and permission; check the path"
+    return " ".join(line.split())
 
 
 def bar(total: int, what: str) -> Any:
