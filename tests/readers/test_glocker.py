@@ -127,6 +127,7 @@ BAD: dict[str, tuple[str, tuple[str, ...], str]] = {
     "no number as x": ("# 0", ("200\tL1_center\tx\t2\t3",), "L1 at x 2 3 in line 2"),
     "NaN": ("# 0", ("200\tL1_center\tnan\t2\t3",), "L1 at nan 2 3"),
     "infinite": ("# 0", ("200\tL1_center\tinf\t2\t3",), "L1 at inf 2 3"),
+    "Python's underscores": ("# 0", ("200\tL1_center\t1_5\t2\t3",), "L1 at 1_5 2 3"),
     "a comma": ("# 0", ("200\tL1_center\t1,5\t2\t3",), "L1 at 1,5 2 3"),
     "outside": ("# 0", (ROWS[0], "200\tL1_center\t300\t2\t3"), "L1 outside of the scan; expected"),
     "voxels instead of mm": ("# 0", ("200\tL1_center\t200\t250\t80",), "L1 outside of the scan"),

@@ -381,6 +381,7 @@ TABLES_REFUSED: dict[str, tuple[Any, str]] = {
     "a level twice": ({"table": {"1": "L5", "2": "L5"}}, "a number or level given twice"),
     "a number twice": ({"table": {"1": "L5", "01": "L4"}}, "a number or level given twice"),
     "no vertebra": ({"table": {"1": "liver"}}, "no vertebra"),
+    "a key twice": ('{"table": {"1": "L5", "1": "L4"}}', "no readable JSON .the key '1' twice"),
 }
 
 

@@ -69,6 +69,7 @@ BAD: dict[str, tuple[object, str]] = {
     "no JSON": ("{frame: RAS", "no readable JSON"),
     "empty": ("", "no readable JSON"),
     "nested beyond sense": ("[" * 100_000, "no readable JSON"),
+    "a level twice": ('{"landmarks": {"L3": [1, 2, 3], "L3": [4, 5, 6]}}', "the key 'L3' twice"),
     "a list": ([1], "a JSON list"),
     "no frame": (lacking("frame"), "missing keys frame"),
     "no visible": (lacking("visible"), "missing keys visible"),

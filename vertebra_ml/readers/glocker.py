@@ -10,6 +10,7 @@ the other programs named in docs/decisions.md. Read in any other frame most of t
 outside of the scan, or upside down; both are refused here, so a wrong frame cannot pass silently.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
@@ -36,6 +37,7 @@ SACRAL: Final = frozenset(f"S{n}" for n in range(1, 6))
 ID_STEP: Final = 10
 ID_OF: Final = {level: ID_STEP * n for n, level in enumerate((*USUAL, "L6"), start=1)}
 """C1 is 10, C7 70, T1 80, T12 190, L1 200, L5 240, and L6 250; T13 has no known number."""
+NUMBER: Final = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 FIELDS: Final = 5
 BYTES_MAX: Final = 100_000  # far above 28 rows
 LPS: Final = np.array([-1.0, -1.0, 1.0])
@@ -163,12 +165,10 @@ def _row(path: Path, number: int, line: str) -> tuple[str, tuple[float, ...]]:
         _refuse(path, number, f"the name {fields[1][:40]!r}", "C1_center .. L6_center or S1_center")
     if not fields[0].isdecimal() or int(fields[0][:9]) != ID_OF.get(level, int(fields[0][:9])):
         _refuse(path, number, f"the number {fields[0][:20]!r} for {level}", _numbering(level))
-    try:
-        x, y, z = (float(value) for value in fields[2:FIELDS])
-    except ValueError:
-        x = y = z = np.nan
+    numbers = fields[2:FIELDS]
+    x, y, z = (float(value) if NUMBER.fullmatch(value) else np.nan for value in numbers)
     if not all(abs(value) < POINT_MAX_MM for value in (x, y, z)):
-        _refuse(path, number, f"{level} at {' '.join(fields[2:FIELDS])[:60]}", "three numbers, mm")
+        _refuse(path, number, f"{level} at {' '.join(numbers)[:60]}", "three numbers, mm")
     return level, (x, y, z)
 
 

@@ -107,7 +107,8 @@ def read_landmarks(path: Path, root: Path | None = None) -> Truth:
 
 
 def read_json(path: Path) -> Any:
-    """Read a small JSON file; raise DatasetError where it is not JSON or too large."""
+    """Read a small JSON file; raise DatasetError where it is not JSON, too large, or holds a key
+    twice (of which Python would keep the last)."""
     try:
         if path.stat().st_size > JSON_BYTES_MAX:
             raise DatasetError(
@@ -116,7 +117,7 @@ def read_json(path: Path) -> Any:
                 expected=f"a label file of at most {JSON_BYTES_MAX:,}",
                 fix="check what kind of file this is",
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -140,6 +141,16 @@ def _point(path: Path, label: str, point: object) -> list[float]:
         if None not in numbers:
             return [value for value in numbers if value is not None]
     raise _unlike(path, f"{label} at {point!r}"[:100])
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raise ValueError for a key given twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        raise ValueError(f"the key {twice[:40]!r} twice")
+    return content
 
 
 def _number(value: object) -> float | None:
