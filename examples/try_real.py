@@ -10,7 +10,6 @@ import argparse
 import csv
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -282,7 +281,8 @@ def _in_words(row: dict[str, str], truth: "Truth") -> str:
 
 
 def _short(path: Path) -> str:
-    return os.path.relpath(path)
+    """Return a path as a person standing here would write it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 if __name__ == "__main__":
