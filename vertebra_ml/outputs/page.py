@@ -165,6 +165,6 @@ def _facts(answer: Answer) -> str:
     else:
         facts["Points"] = "heights alone: the model does not tell x and y"
     lines = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
     )
-    return f'<table class="facts">{lines}</table>'
+    return f'<dl class="facts">{lines}</dl>'

@@ -22,7 +22,7 @@ th, td { padding: .4rem 1.1rem .4rem 0; text-align: right; border-bottom: 1px so
   white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; font-size: .87rem; border-bottom: 2px solid var(--ink); }
 th small { display: block; color: var(--faint); font-weight: 400; min-height: 1.2em; }
-th:nth-child(-n+2), td:nth-child(-n+2), .facts td { text-align: left; }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 td:first-child { font-weight: 600; }
 .absent td { color: var(--faint); }
 figure { margin: 0; }
@@ -31,14 +31,24 @@ img { max-width: 100%; height: auto; display: block; }
   align-items: start; }
 .slices img { width: 100%; }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; }
-.facts { font-size: .87rem; }
-.facts td { padding: .15rem 1.5rem .15rem 0; border: 0; white-space: normal;
-  overflow-wrap: anywhere; }
-.facts td:first-child { color: var(--faint); font-weight: 400; white-space: nowrap; }
+.facts { font-size: .87rem; margin: 0; display: grid; gap: .25rem 1.2rem;
+  grid-template-columns: max-content 1fr max-content 1fr; }
+.facts dt { color: var(--faint); }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 44rem) { .facts { grid-template-columns: max-content 1fr; } }
 @media (max-width: 30rem) { .slices { grid-template-columns: 1fr; } }
-@media print { body { max-width: none; padding: 0; font-size: 10pt; }
-  h2 { break-after: avoid; margin: 1rem 0 .3rem; } figure, tr, .warning { break-inside: avoid; }
-  .slices { grid-template-columns: 1fr 1fr; gap: .6rem; } section { break-inside: avoid; }
+@media print { body { max-width: none; padding: 0; font-size: 9pt; }
+  h1 { font-size: 15pt; } .lead { font-size: 10.5pt; margin: .1rem 0; }
+  h2 { break-after: avoid; font-size: 10.5pt; margin: .6rem 0 .2rem; }
+  .warning h2 { font-size: 9.5pt; }
+  .notice, .small, figcaption, .facts { font-size: 7.5pt; margin: .1rem 0; }
+  .small { max-width: none; } .warning { margin-top: .4rem; padding: .2rem .8rem; }
+  .wide { overflow: visible; } table { font-size: 8.5pt; } th { font-size: 7.5pt; }
+  th, td { padding: .18rem .7rem .18rem 0; }
+  figure, tr, .warning, section, footer { break-inside: avoid; }
+  figure > img { max-height: 76mm; width: auto; }
+  .slices { display: flex; flex-wrap: wrap; gap: .5rem; } .slices img { width: auto; height: 76mm; }
+  footer { margin-top: .6rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  @page { size: A4; margin: 13mm; } }
+  @page { size: A4; margin: 12mm; } }
 """
