@@ -45,13 +45,19 @@ class Written:
 
 
 def write_tilted(
-    folder: Path, degrees: float, *, feet_first: bool = False, one: bool = False, **dress: Any
+    folder: Path,
+    degrees: float,
+    *,
+    swivel: float = 0,
+    feet_first: bool = False,
+    one: bool = False,
+    **dress: Any,
 ) -> Written:
     """Write the analytic phantom: the table moves along z, the normal is ``degrees`` from it."""
-    rotation = turn((degrees, 0, 0)) @ turn((0, 180 if feet_first else 0, 0))
+    rotation = turn((degrees, swivel, 0)) @ turn((0, 180 if feet_first else 0, 0))
     up = -1 if feet_first else 1
     affine = np.eye(4)
-    affine[:3, :3] = rotation @ np.diag([-1.3, -1.1, STEP_MM * np.cos(np.radians(degrees))])
+    affine[:3, :3] = rotation @ np.diag([-1.3, -1.1, STEP_MM * abs(rotation[2, 2])])
     affine[:3, 3] = [12.0, 9.0, -7.0]
     corners = affine[:3, 3] + np.arange(SHAPE[2])[:, None] * [0, 0, up * STEP_MM]
     index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
@@ -90,6 +96,12 @@ def test_each_place_keeps_its_hu(tmp_path: Path, degrees: float, reverse: bool) 
 
 def test_an_enhanced_image_may_be_tilted(tmp_path: Path) -> None:
     written = write_tilted(tmp_path, 15.0, one=True)
+    assert_analytic(readers.open_volume(tmp_path), written)
+
+
+@pytest.mark.parametrize("swivel", [-11.0, 14.0])
+def test_a_swivelled_gantry_shifts_columns_too(tmp_path: Path, swivel: float) -> None:
+    written = write_tilted(tmp_path, -8.0, swivel=swivel)
     assert_analytic(readers.open_volume(tmp_path), written)
 
 
