@@ -46,8 +46,8 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; }
   .wide { overflow: visible; } table { font-size: 8.5pt; } th { font-size: 7.5pt; }
   th, td { padding: .18rem .7rem .18rem 0; }
   figure, tr, .warning, section, footer { break-inside: avoid; }
-  figure > img { max-height: 76mm; width: auto; }
-  .slices { display: flex; flex-wrap: wrap; gap: .5rem; } .slices img { width: auto; height: 76mm; }
+  figure > img { max-height: 68mm; width: auto; }
+  .slices { display: flex; flex-wrap: wrap; gap: .5rem; } .slices img { width: auto; height: 68mm; }
   footer { margin-top: .6rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { size: A4; margin: 12mm; } }
