@@ -1,6 +1,7 @@
 """A gate: rules over a table, run by Great Expectations, that leaves its findings and stops."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from vertebra_ml.limits.rules import Finding, Rule
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TALKATIVE = "great_expectations.data_context.types.base"
+"""Tells, unasked, where it keeps files that nobody looks at."""
 
 NAMED_ROWS = 8
 """Rows that the one-line error names a rule; the page names all."""
@@ -65,6 +69,7 @@ def _great_expectations(frame: "pd.DataFrame", rules: tuple[Rule, ...]) -> dict[
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    logging.getLogger(TALKATIVE).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     batch = (
