@@ -144,7 +144,7 @@ def _any_form(marker: str, content: bytes) -> bool:
 def _unpacked(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield a file's bytes, and of what it packs: zip members, gzip, PNG text, base64 of pages."""
     yield name, content
-    if content.startswith(b"PK"):
+    if zipfile.is_zipfile(BytesIO(content)) and content.startswith(b"PK"):
         with zipfile.ZipFile(BytesIO(content)) as archive:
             for info in archive.infolist():
                 yield f"{name} entry", info.filename.encode()

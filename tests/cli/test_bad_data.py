@@ -1,4 +1,4 @@
-"""Faults in data sets of every layout: a line each, the others done, and the gate names the rows."""
+"""Faults in data sets of every layout: a line each, the others done, the gate names them all."""
 
 import gzip
 import json
