@@ -148,8 +148,10 @@ class SliceServer(PythonModel):
         try:
             return locate(self.localiser, case)
         except VertebraError as error:
+            if file is None:
+                raise
             shown = str(scan["path"])[:NAME_LENGTH_MAX]
-            raise _renamed(error, file, shown) if file else error from error
+            raise _renamed(error, {str(file): shown, f"{self.root}{os.sep}": ""}) from error
 
     def _below_root(self, name: str, path: str) -> Path:
         """Return the file that ``path`` means. Raises LimitError for one outside the root."""
@@ -259,12 +261,11 @@ def _not_a_scan(name: str, found: str) -> DatasetError:
     return DatasetError(name, found=found, expected=KINDS, fix="send the file as it is on disk")
 
 
-def _renamed(error: VertebraError, file: Path, shown: str) -> VertebraError:
-    """Say of the caller's name what was said of our file."""
-    texts = {
-        key: str(getattr(error, key)).replace(str(file), shown)
-        for key in ("where", "found", "expected", "fix")
-    }
+def _renamed(error: VertebraError, names: dict[str, str]) -> VertebraError:
+    """Say of the caller's names what was said of our files."""
+    texts = {key: str(getattr(error, key)) for key in ("where", "found", "expected", "fix")}
+    for ours, theirs in names.items():
+        texts = {key: text.replace(ours, theirs) for key, text in texts.items()}
     where = texts.pop("where")
     return type(error)(where, **texts)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.bad.archives import OURS, THESIS
 from tests.bad.dicom import COMPRESSED, DICOM
+from tests.bad.enhanced import ENHANCED
 from tests.bad.kind import Bad
 from tests.bad.nifti import GZIP, NIFTI
 from tests.bad.paths import PATHS
@@ -21,6 +22,7 @@ GROUPS: Final[dict[str, dict[str, Bad]]] = {
     "gzip": GZIP,
     "DICOM folder": DICOM,
     "compressed DICOM": COMPRESSED,
+    "enhanced DICOM": ENHANCED,
     "DICOM zip": ZIPS,
     "MIP archive": OURS,
     "published MIP archive": THESIS,

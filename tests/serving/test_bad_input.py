@@ -144,8 +144,13 @@ def test_the_lines_are_those_of_the_command_line(
         path = served.root / row["path"]
         here = line_here(open_cases([path], voxels_max=200_000_000))
         shown = here.replace(" ".join(str(path).split()), " ".join(row["path"].split()))
+        shown = shown.replace(f"{served.root}/", "")
         said = alone[0][PATH, name][1]["message"]
         assert said == shown or "outside the folder that this server may read" in said
+
+
+def test_no_answer_tells_where_the_scans_lie(served: Served, alone: Any) -> None:
+    assert str(served.root) not in json.dumps([answer for _, answer in alone[0].values()])
 
 
 def test_no_memory_is_taken_for_what_is_only_claimed(alone: Any) -> None:
