@@ -136,7 +136,7 @@ def test_the_index_opens_no_image() -> None:
 
 
 def test_a_kill_loses_the_scans_in_hand(project: Path) -> None:
-    names = [f"s{number:02d}" for number in range(24)]
+    names = [f"s{number:02d}" for number in range(60)]  # seconds of work, whoever is late to kill
     for number, name in enumerate(names):
         scan = scan_of(number, Grid(spacing_mm=(1.0, 1.0, 1.5)))
         write_case(DATA, name, scan, TRUTH, "plain")
@@ -148,8 +148,8 @@ def test_a_kill_loses_the_scans_in_hand(project: Path) -> None:
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
-        while len(list(cache.glob("*.npz"))) < 5:
+        deadline = time.monotonic() + 300
+        while len(list(cache.glob("*.npz"))) < 3:
             assert time.monotonic() < deadline
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
@@ -157,7 +157,7 @@ def test_a_kill_loses_the_scans_in_hand(project: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # the stage and its workers, as when power fails
         process.wait()
     finished = {name: i for name, i in _inodes(cache).items() if not name.startswith(".")}
-    assert 5 <= len(finished) < len(names)
+    assert 3 <= len(finished) < len(names)
     in_hand = {name for name in names for path in cache.glob(".*") if name in path.name}
     assert len(in_hand) <= WORKERS
     assert not MIPS.exists()
