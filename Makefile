@@ -43,8 +43,8 @@ repro: setup  ## pull the shipped caches, run what is out of date, register, pro
 	$(BIN)/vertebra-ml promote $(NAME) --only-first --reason "first model of this registry, passed the quality gate"
 	$(BIN)/vertebra-ml models
 
-test: setup  ## all tests
-	$(BIN)/pytest
+test: setup  ## all tests, a file a core
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup  ## lint, format, types, import floors
 	$(BIN)/ruff check .
