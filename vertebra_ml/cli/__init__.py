@@ -5,7 +5,7 @@ Exit status: 0 all done; 1 some case failed or a check did not pass; 2 wrong usa
 
 import typer
 
-from vertebra_ml.cli import data, registry, scans
+from vertebra_ml.cli import columns, data, registry, scans
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,7 @@ app = typer.Typer(
     help="Finds vertebrae in CT: the axial slices of T12 and L3. Research use, no medical device.",
 )
 app.command()(scans.locate)
+app.command()(columns.label)
 app.command()(scans.mips)
 app.command()(scans.evaluate)
 app.command()(data.phantom)
