@@ -140,7 +140,7 @@ def test_a_kill_loses_the_scans_in_hand(project: Path) -> None:
     for number, name in enumerate(names):
         scan = scan_of(number, Grid(spacing_mm=(1.0, 1.0, 1.5)))
         write_case(DATA, name, scan, TRUTH, "plain")
-    table = ["case,part", *(f"{name},train" for name in names)]
+    table = ["case,patient,part", *(f"{name},{name},train" for name in names)]
     write_text(Path("prepared/split.csv"), "\n".join(table))
     cache = Path(".cache/mips")
     process = subprocess.Popen(
