@@ -5,7 +5,7 @@ Exit status: 0 all done; 1 some case failed or a check did not pass; 2 wrong usa
 
 import typer
 
-from vertebra_ml.cli import columns, data, registry, scans
+from vertebra_ml.cli import columns, data, measure, registry, scans
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +16,7 @@ app = typer.Typer(
 app.command()(scans.locate)
 app.command()(columns.label)
 app.command()(scans.mips)
-app.command()(scans.evaluate)
+app.command()(measure.evaluate)
 app.command()(data.phantom)
 app.command()(data.check)
 app.command(name="models")(registry.list_models)

@@ -1,4 +1,4 @@
-"""Commands on scans: locate levels, project to MIPs, measure a model on a labelled data set."""
+"""Commands on scans: locate levels, project to MIPs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,6 @@ import typer
 
 from vertebra_ml.cli.talk import (
     PARAMS,
-    Layout,
     Settings,
     bar,
     collected,
@@ -88,7 +87,7 @@ def locate(
 
     check_folder(out)
     names, cases = formats.split(","), expand(scans)
-    localiser = _localiser(model)
+    localiser = localiser_of(model)
     with bar(len(cases), "locate") as progress:
         rows, failures = locate_all(
             localiser, cases, out=out, formats=names, overlay=overlay, on_progress=progress.update
@@ -122,37 +121,7 @@ def mips(
     finish(failures)
 
 
-@one_line_errors
-def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of the labelled data set.")],
-    layout: Layout = "plain",
-    model: Model = PRODUCTION,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluated"),
-    params: Settings = PARAMS,
-) -> None:
-    """Measure a model on a labelled data set: table, numbers with intervals, one HTML report.
-
-    Every scan is answered just as `locate` and the server answer it.
-    """
-    from vertebra_ml.batch import evaluate_all
-    from vertebra_ml.evaluation import Measures, in_words, write_evaluation
-    from vertebra_ml.readers import find
-
-    check_folder(out)
-    cases = find(data, layout)
-    chosen = settings(params)
-    localiser = _localiser(model)
-    with bar(len(cases), "evaluate") as progress:
-        found = evaluate_all(localiser, cases, out=out, on_progress=progress.update)
-    measures = Measures(chosen.evaluate.gross_mm, chosen.evaluate.bootstrap, chosen.seed)
-    facts = {"data": data, "layout": layout, "asked for as": model}
-    summary = write_evaluation(out, found, measures, title=f"{model} on {data}", facts=facts)
-    typer.echo(in_words(found, summary))
-    typer.echo(f"Report: {out / 'report.html'}")
-    finish(found.failures)
-
-
-def _localiser(model: str) -> "Localiser":
+def localiser_of(model: str) -> "Localiser":
     """Load a model from the registry or from a folder. Raises ModelError."""
     with quiet_start():
         from vertebra_ml.models import load_model
