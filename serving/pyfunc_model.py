@@ -45,8 +45,8 @@ from mlflow.pyfunc.model import PythonModel
 from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError, LimitError, VertebraError
 from vertebra_ml.landmarks import ROW_COLUMNS, Prediction
-from vertebra_ml.notes import READERS
 from vertebra_ml.tracking.refusals import RequestError, refuse_plainly, refuse_request
+from vertebra_ml.tracking.unlogged import UNLOGGED
 
 logger = logging.getLogger(__name__)
 ROOT_VARIABLE = "VERTEBRA_ML_ROOT"
@@ -78,9 +78,6 @@ class SliceServer(PythonModel):
         from vertebra_ml.tracking import identity, made_up_scan
 
         refuse_plainly()
-        # What readers say of a scan goes into its answer, not into the log of the server.
-        logging.getLogger(READERS).addHandler(logging.NullHandler())
-        logging.getLogger(READERS).propagate = False
         folder = Path(context.artifacts["model"])
         root = os.environ.get(ROOT_VARIABLE)
         self.root = Path(root).resolve(strict=True) if root else None
@@ -94,6 +91,10 @@ class SliceServer(PythonModel):
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, object]]:
         """Return the answer's rows; a list, because a table would turn empty into NaN."""
+        with UNLOGGED:
+            return self._answers(model_input)
+
+    def _answers(self, model_input: pd.DataFrame) -> list[dict[str, object]]:
         answers: list[dict[str, object]] = []
         errors: list[dict[str, object]] = []
         code = BAD_REQUEST

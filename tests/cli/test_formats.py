@@ -96,6 +96,31 @@ def test_what_readers_say_is_a_note_and_breaks_no_table(
     assert logging.getLogger("vertebra_ml").handlers == []
 
 
+def test_notes_are_told_whatever_the_process_has_set_of_its_loggers(
+    tmp_path: Path, scan: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server in this process, or a package that sets up logging, may have changed all of it."""
+    log = logging.getLogger("vertebra_ml.readers.dicom_files")
+
+    def loud() -> Volume:
+        log.warning("%s: left out 2 localizers", scan)
+        return make_scan()
+
+    monkeypatch.setattr(intake, "open_cases", lambda paths: [Case("a", "a", scan, "scan", loud)])
+    for logger in (log, log.parent):
+        monkeypatch.setattr(logger, "propagate", False)
+        monkeypatch.setattr(logger, "disabled", True)
+    log.setLevel(logging.CRITICAL)
+    try:
+        _, _, notes = run("locate", scan, "--model", untrained, "--out", tmp_path / "out")
+        assert log.level == logging.CRITICAL
+    finally:
+        log.setLevel(logging.NOTSET)
+    assert notes.splitlines() == [f"note: {scan}: left out 2 localizers"]
+    assert log.disabled
+    assert log.handlers == []
+
+
 @pytest.mark.parametrize("command", ["locate", "mips", "evaluate"])
 def test_an_out_that_is_a_file_is_one_line(tmp_path: Path, scan: Path, command: str) -> None:
     (tmp_path / "file").write_text("mine")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vertebra_ml.config import Params
 
 PARAMS = Path("params.yaml")
+LIBRARY = "vertebra_ml"
 
 Layout = Annotated[
     str, typer.Option(help=f"How the data lies on disk: {', '.join(LAYOUTS)}; see docs/data.md.")
@@ -60,16 +61,39 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Print the library's warnings on standard error as ``note: ...`` while a command runs."""
-    logger, handler = logging.getLogger("vertebra_ml"), _Notes()
-    passed_on = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False  # a package that sets up logging would say everything twice
+    """Print the library's warnings on standard error as ``note: ...`` while a command runs.
+
+    Whatever else the process has set of them: each logger of the library is listened to itself, so
+    that one which does not pass on, was disabled or had its level raised is heard all the same.
+    """
+    top, handler = logging.getLogger(LIBRARY), _Notes()
+    loggers = [top, *_loggers_below(LIBRARY)]
+    kept = [(each, each.disabled, each.level) for each in loggers]
+    passed_on = top.propagate
+    top.propagate = False  # a package that sets up logging would say everything twice
+    for logger in loggers:
+        logger.addHandler(handler)  # which says a line once, however often it is told
+        logger.disabled = False
+        if logger.getEffectiveLevel() > logging.WARNING:
+            logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = passed_on
+        top.propagate = passed_on
+        for logger, disabled, level in kept:
+            logger.removeHandler(handler)
+            logger.disabled = disabled
+            logger.setLevel(level)
+
+
+def _loggers_below(name: str) -> list[logging.Logger]:
+    """Return the loggers below ``name`` that there are; one made later passes on to these."""
+    known = list(logging.Logger.manager.loggerDict.items())
+    return [
+        logger
+        for key, logger in known
+        if key.startswith(f"{name}.") and isinstance(logger, logging.Logger)
+    ]
 
 
 @contextmanager
