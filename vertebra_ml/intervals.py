@@ -4,6 +4,7 @@ Every statistic takes (n,) values and (draws, n) whole weights, and returns (dra
 draws of a bootstrap at once. A draw without any value gives NaN.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.int64]
+Statistic = Callable[[Floats, Weights], Floats]
 
 CONFIDENCE: Final = 0.95
 """Of every interval."""
@@ -73,6 +75,24 @@ def rate_interval(
     if rate == 0:
         return low, reach
     return (1 - reach, high) if rate == 1 else (low, high)
+
+
+def estimate(
+    values: Floats, owners: Weights, draws: Weights, statistic: Statistic, *, rate: bool
+) -> tuple[float | None, float | None, float | None]:
+    """Return a statistic of (n,) values and its interval; None for what cannot be known.
+
+    ``owners`` (n,) says which case, a column of ``draws``, each value is of. NaN values are left
+    out. A ``rate`` has the interval of ``rate_interval``.
+    """
+    known = np.isfinite(values)
+    values, owners = values[known], owners[known]
+    number = float(statistic(values, np.ones((1, values.size), dtype=np.int64))[0])
+    value = number if np.isfinite(number) else None
+    drawn, count = statistic(values, draws[:, owners]), len(np.unique(owners))
+    if rate:
+        return value, *rate_interval(value, drawn, count)
+    return value, *percentile_interval(drawn, count)
 
 
 def _quantile(values: Floats, weights: Weights, share: float) -> Floats:

@@ -6,7 +6,7 @@ a label is in neither. *Place*: how far off is it? Asked of levels present and f
 a missed level spoils presence and not the error.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vertebra_ml import intervals
 from vertebra_ml.anatomy import RANK
+from vertebra_ml.id_rates import levels_off
 from vertebra_ml.landmarks import Prediction, Truth
 from vertebra_ml.volume import Source
 
@@ -33,13 +34,12 @@ COLUMN_TYPES: Final[dict[str, str]] = {
 """Columns of the table and their pandas types; ``present`` is missing where it is not known."""
 
 
-Statistic = Callable[[Floats, NDArray[np.int64]], Floats]
-RATES: Final[dict[str, tuple[str, Statistic]]] = {
+RATES: Final[dict[str, tuple[str, intervals.Statistic]]] = {
     "gross_rate": ("gross", intervals.mean),
     "off_by_one_rate": ("off_by_one", intervals.mean),
     "presence_right": ("presence", intervals.mean),
 }
-STATISTICS: Final[dict[str, tuple[str, Statistic]]] = {
+STATISTICS: Final[dict[str, tuple[str, intervals.Statistic]]] = {
     f"{statistic.__name__}_{unit}": (unit, statistic)
     for unit in ("mm", "slices")
     for statistic in (intervals.mean, intervals.std, intervals.median, intervals.p90)
@@ -131,17 +131,9 @@ def numbers(table: "pd.DataFrame", *, gross_mm: float, bootstrap: int, seed: int
     codes = table.groupby(["group", "case"]).ngroup().to_numpy(dtype=np.int64)
     draws = intervals.draw_cases(int(codes.max(initial=-1)) + 1, bootstrap, seed)
     for name, (column, statistic) in STATISTICS.items():
-        known = np.isfinite(columns[column])
-        values, owners = columns[column][known], codes[known]
-        value = float(statistic(values, np.ones((1, values.size), dtype=np.int64))[0])
-        answer[name] = value if np.isfinite(value) else None
-        drawn, count = statistic(values, draws[:, owners]), len(np.unique(owners))
-        low, high = (
-            intervals.rate_interval(answer[name], drawn, count)
-            if name in RATES
-            else intervals.percentile_interval(drawn, count)
+        answer[name], answer[f"{name}_low"], answer[f"{name}_high"] = intervals.estimate(
+            columns[column], codes, draws, statistic, rate=name in RATES
         )
-        answer[f"{name}_low"], answer[f"{name}_high"] = low, high
     return answer
 
 
@@ -204,28 +196,8 @@ def _errors(level: str, truth: Truth, point_mm: Floats, source: Source) -> dict[
         "error_mm": float(np.linalg.norm(flat_step)),
         "dz_mm": float(step[2]),
         "error_slices": float(abs(voxels[source.slice_axis])),
-        "levels_off": _levels_off(level, truth, point_mm),
+        "levels_off": levels_off(level, truth, point_mm),
     }
-
-
-def _levels_off(level: str, truth: Truth, point_mm: Floats) -> float | None:
-    here = truth.visible.index(level)
-    beside = [name for name in truth.visible[max(here - 1, 0) : here + 2] if name != level]
-    gaps = [
-        _distance(truth, name, truth.landmarks[level]) for name in beside if name in truth.landmarks
-    ]
-    if not gaps:
-        return None
-    nearest = min(truth.landmarks.labels, key=lambda name: _distance(truth, name, point_mm))
-    if nearest != level or len(gaps) > 1:
-        return float(truth.visible.index(nearest) - here)
-    # Beyond a neighbour without a label, which is taken to lie as far away as the other one.
-    steps = round(_distance(truth, level, point_mm) / gaps[0])
-    return float(np.copysign(steps, truth.landmarks[level][2] - point_mm[2]) if steps else 0)
-
-
-def _distance(truth: Truth, level: str, point_mm: Floats) -> float:
-    return float(np.linalg.norm(np.nan_to_num(truth.landmarks[level] - point_mm)))
 
 
 def _by_level(table: "pd.DataFrame") -> list[tuple[str, "pd.DataFrame"]]:
