@@ -7,13 +7,15 @@ memory. Every answer is on disk when the next scan begins.
 import logging
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from vertebra_ml import metrics, plots
+from vertebra_ml import id_rates, metrics, plots
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, VertebraError
 from vertebra_ml.intake import Opener, expand, read_ahead
@@ -65,6 +67,7 @@ class Evaluation:
     unlabelled : ids of the cases without labels.
     failures : one line each.
     pictures : the worst cases, worst first.
+    scans : one a case with labels: the labels and the answer.
     """
 
     rows: Rows = field(default_factory=list)
@@ -72,6 +75,7 @@ class Evaluation:
     unlabelled: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    scans: list[id_rates.Scan] = field(default_factory=list)
 
 
 def locate_all(
@@ -121,29 +125,98 @@ def evaluate_all(
 
     Raises DatasetError where ``out`` cannot be written; no fault of a case is raised.
     """
-    found = Evaluation()
-    failures = found.failures
-    ranks: list[float] = []
-    with Results(out) as results:
+    return compare_all({out: localiser}, cases, worst=worst, on_progress=on_progress)[out]
+
+
+def compare_all(
+    localisers: "Mapping[Path, Localiser]",
+    cases: Sequence[Case],
+    *,
+    worst: int = 12,
+    on_progress: Callable[[], object] = _nothing,
+) -> dict[Path, Evaluation]:
+    """Do what ``evaluate_all`` does with several models, each with a folder of its own.
+
+    Every scan and its labels are read once. A case that one model fails on is a line of that model,
+    and the others answer it.
+    """
+    judges = [_Judge(localiser, worst) for localiser in localisers.values()]
+    with ExitStack() as stack:
+        results = [stack.enter_context(Results(out)) for out in localisers]
         for case, image in read_ahead(expand(cases)):
-            judged = _attempt(case, failures, partial(_judged, localiser, case, image))
-            if judged:
-                prediction, truth, rows = judged
-                results.add(prediction)
-                found.rows.extend(rows)
-                found.predictions.append(prediction)
-                found.unlabelled.extend([] if truth else [case.id])
-                place = bisect_right(ranks, -_badness(rows))
-                if place < worst:
-                    draw = partial(_picture, image, prediction, truth)
-                    picture = _attempt(case, failures, draw)
-                    if picture:
-                        ranks.insert(place, -_badness(rows))
-                        found.pictures.insert(place, picture)
-                        del ranks[worst:], found.pictures[worst:]
+            read = _Read(case, image)
+            for judge, files in zip(judges, results, strict=True):
+                judge.take(read, files)
             on_progress()
-        results.finish(failures)
-    return found
+        for judge, files in zip(judges, results, strict=True):
+            files.finish(judge.found.failures)
+    return {out: judge.found for out, judge in zip(localisers, judges, strict=True)}
+
+
+class _Read:
+    """A case whose image, labels and projections are each made once, whoever asks."""
+
+    def __init__(self, case: Case, image: Opener) -> None:
+        self.case, self.image, self.truth = case, image, _once(case.truth)
+        self._pair: MipPair | None = None
+
+    def picture(self, prediction: Prediction, truth: Truth | None) -> Picture:
+        """Return what an overlay of this answer is drawn from."""
+        self._pair = self._pair or Answer(prediction, self.image()[0]).pair
+        return Picture(self._pair, prediction, truth)
+
+
+class _Judge:
+    """What one model has answered so far; ``_ranks`` are minus the badness of ``pictures``."""
+
+    def __init__(self, localiser: "Localiser", worst: int) -> None:
+        self.localiser, self.found = localiser, Evaluation()
+        self._worst, self._ranks = worst, list[float]()
+
+    def take(self, read: _Read, files: Results) -> None:
+        """Answer a case and hold it against its labels; a fault is a line."""
+        found, case = self.found, read.case
+        judged = _attempt(case, found.failures, partial(_judged, self.localiser, read))
+        if judged is None:
+            return
+        prediction, truth, rows = judged
+        files.add(prediction)
+        found.rows.extend(rows)
+        found.predictions.append(prediction)
+        if truth:
+            found.scans.append(id_rates.Scan(case.id, case.layout, truth, prediction))
+        else:
+            found.unlabelled.append(case.id)
+        self._keep(read, prediction, truth, _badness(rows))
+
+    def _keep(
+        self, read: _Read, prediction: Prediction, truth: Truth | None, badness: float
+    ) -> None:
+        """Keep the case for a picture if it is among the worst."""
+        place, pictures = bisect_right(self._ranks, -badness), self.found.pictures
+        if place >= self._worst:
+            return
+        draw = partial(read.picture, prediction, truth)
+        picture = _attempt(read.case, self.found.failures, draw)
+        if picture:
+            self._ranks.insert(place, -badness)
+            pictures.insert(place, picture)
+            del self._ranks[self._worst :], pictures[self._worst :]
+
+
+def _once(task: Callable[[], Result]) -> Callable[[], Result]:
+    """Return a function that does the task when first asked, and ever after says the same."""
+    future: Future[Result] = Future()
+
+    def ask() -> Result:
+        if not future.done():
+            try:
+                future.set_result(task())
+            except Exception as error:  # noqa: BLE001 - raised again for each who asks
+                future.set_exception(error)
+        return future.result()
+
+    return ask
 
 
 def _located(localiser: "Localiser", case: Case, image: Opener) -> Prediction:
@@ -164,10 +237,10 @@ def _deliver(
             _attempt(case, failures, partial(delivery.write, address, answer))
 
 
-def _judged(
-    localiser: "Localiser", case: Case, image: Opener
-) -> tuple[Prediction, Truth | None, Rows]:
-    prediction, truth, content = _located(localiser, case, image), case.truth(), image()[0]
+def _judged(localiser: "Localiser", read: _Read) -> tuple[Prediction, Truth | None, Rows]:
+    case = read.case
+    prediction, truth = _located(localiser, case, read.image), read.truth()
+    content = read.image()[0]
     if truth is None:
         return prediction, None, []
     source = content.origin if isinstance(content, Volume) else content[1]
@@ -181,10 +254,6 @@ def _badness(rows: Rows) -> float:
     return max(
         (float(str(row["error_mm"])) for row in rows if row["error_mm"] is not None), default=-1.0
     )
-
-
-def _picture(image: Opener, prediction: Prediction, truth: Truth | None) -> Picture:
-    return Picture(Answer(prediction, image()[0]).pair, prediction, truth)
 
 
 def _attempt(case: Case, failures: list[str], task: Callable[[], Result]) -> Result | None:
