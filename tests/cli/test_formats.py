@@ -164,6 +164,6 @@ def test_mips_on_a_full_disk_is_one_line_a_scan(
 def test_help_teaches_by_example_and_names_what_there_is() -> None:
     status, said, _ = run("locate", "--help")
     assert status == 0
-    assert said.count("  vertebra-ml locate ") == 2
+    assert said.count("  vertebra-ml locate ") == 3
     assert ", ".join(FORMATS) in said
     assert all(name in run("evaluate", "--help")[1] for name in LAYOUTS)

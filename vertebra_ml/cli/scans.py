@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vertebra_ml.agreement import LIMIT_MM
+from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.cli.talk import (
     PARAMS,
     Settings,
@@ -56,23 +58,73 @@ Formats = Annotated[
 ]
 
 
+def _levels(names: str) -> str:
+    """Return the names as the project writes them, with commas; empty for all."""
+    asked = [name.strip().upper() for name in names.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in LEVELS]
+    if unknown or (names and not asked):
+        found = ", ".join(map(repr, unknown)) or repr(names)
+        expected = "names C1..C7, T1..T13, L1..L6 with commas, such as L3,T12"
+        raise typer.BadParameter(f"found {found}; expected {expected}")
+    return ",".join(asked)
+
+
+Levels = Annotated[
+    str,
+    typer.Option(
+        help="Only these levels, such as L3,T12; else all that the model answers.",
+        callback=_levels,
+        metavar="NAMES",
+    ),
+]
+
+
+def _limit(limit_mm: float) -> float:
+    if not limit_mm >= 0:  # nor a NaN, which is neither
+        raise typer.BadParameter(f"found {limit_mm}; expected millimetres, 0 or more")
+    return limit_mm
+
+
+Second = Annotated[
+    str,
+    typer.Option(
+        "--beside",
+        help="A second model, asked too; a warning names each level on which it differs.",
+        metavar="MODEL",
+    ),
+]
+
+
 @one_line_errors
 def locate(
     scans: Scans,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("located"),
     model: Model = PRODUCTION,
+    levels: Levels = "",
+    beside: Second = "",
+    beside_mm: Annotated[
+        float,
+        typer.Option(
+            help="How far apart the two may put a level without a word, mm.", callback=_limit
+        ),
+    ] = LIMIT_MM,
     formats: Formats = DEFAULT_FORMATS,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw both views with the levels: OUT/CASE.png.")
     ] = False,
 ) -> None:
-    """Find levels in scans: which slice is L3, which T12, in mm and by number.
+    """Find levels in scans: which slice is L3, which T12, in mm and by number; or every vertebra.
 
-    Two examples:
+    Three examples:
 
       vertebra-ml locate scan.nii.gz dicom_folder/ --out results
 
-      vertebra-ml locate *.nii.gz --format csv,html --model models/slice_spotter
+      vertebra-ml locate *.nii.gz --format csv,html --model models:/vertebra-two-stage@production
+
+      vertebra-ml locate ct.nii.gz --levels L3 --beside models:/vertebra-two-stage@production
+
+    The model vertebra-slice-spotter (default) answers T12 and L3 and tells heights alone;
+    vertebra-two-stage names every vertebra and tells its centre.
 
     One file for all scans: csv OUT/slices.csv, json OUT/slices.json.
 
@@ -87,7 +139,7 @@ def locate(
 
     check_folder(out)
     names, cases = formats.split(","), expand(scans)
-    localiser = localiser_of(model)
+    localiser = _asked(localiser_of(model), levels, beside, beside_mm)
     with bar(len(cases), "locate") as progress:
         rows, failures = locate_all(
             localiser, cases, out=out, formats=names, overlay=overlay, on_progress=progress.update
@@ -131,3 +183,12 @@ def localiser_of(model: str) -> "Localiser":
         from vertebra_ml import tracking
 
         return load_model(*tracking.fetch(model))
+
+
+def _asked(model: "Localiser", levels: str, beside: str, limit_mm: float) -> "Localiser":
+    """Return the model as it is asked: of some levels, beside another one, or as it is."""
+    from vertebra_ml.asking import Beside, Only
+
+    if levels:
+        model = Only(model, levels.split(","))
+    return Beside(model, localiser_of(beside), limit_mm) if beside else model
