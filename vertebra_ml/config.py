@@ -85,6 +85,19 @@ class Phantoms(Section):
     workers: Count
 
 
+class SamplePhantoms(Section):
+    """How many phantoms the two-stage model learns from."""
+
+    train: Cohort
+    validation: Cohort
+
+
+class Samples(Section):
+    """What the two-stage model learns from, beside the labelled scans of the data."""
+
+    phantoms: SamplePhantoms
+
+
 class Projection(Section):
     """How a CT becomes a pair of MIPs."""
 
@@ -122,10 +135,33 @@ class SliceSpotter(Section):
     start_from: str
 
 
+class Training(Section):
+    """How one network of a two-stage model is trained."""
+
+    epochs: Count
+    steps_per_epoch: Count
+    batch: Count
+    learning_rate: Positive
+    patience: Count
+    minutes: Positive
+
+
+class TwoStage(Section):
+    """Settings of the model kind ``two_stage``."""
+
+    levels: SomeLevels
+    architecture: Literal["compact", "spinefinder"]
+    detection: Training
+    identification: Training
+    mix: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    warning_score: Fraction
+
+
 class Models(Section):
     """One section a model kind."""
 
     slice_spotter: SliceSpotter
+    two_stage: TwoStage
 
 
 class Evaluate(Section):
@@ -160,6 +196,7 @@ class Params(Section):
     limits: Limits
     split: Split
     phantoms: Phantoms
+    samples: Samples
     projection: Projection
     models: Models
     evaluate: Evaluate

@@ -13,7 +13,7 @@ from vertebra_ml.case import Case
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
-from vertebra_ml.models.contract import Contract
+from vertebra_ml.models.contract import kind_of
 from vertebra_ml.notes import heard
 from vertebra_ml.volume import Source, Volume
 
@@ -42,16 +42,26 @@ class Localiser(Protocol):
 
 @dataclass(frozen=True)
 class Family:
-    """Where the functions of a model kind live, as "module:function"."""
+    """Where the functions of a model kind live, as "module:function".
+
+    ``contract`` is the class that reads its ``model.json``.
+    """
 
     load: str
     train: str
+    contract: str
 
 
 FAMILIES: Final = {
     "slice_spotter": Family(
         load="vertebra_ml.models.slice_spotter:load",
         train="vertebra_ml.models.fitting:train",
+        contract="vertebra_ml.models.contract:Contract",
+    ),
+    "two_stage": Family(
+        load="vertebra_ml.two_stage.localiser:load",
+        train="vertebra_ml.two_stage.fitting:train",
+        contract="vertebra_ml.two_stage.contract:Contract",
     ),
 }
 
@@ -64,11 +74,10 @@ def load_model(folder: Path, identity: ModelIdentity | None = None) -> Localiser
     ``identity`` is what its answers say of it; without one, its kind and data hash alone.
     Raises ModelError where the folder is no model folder, or of an unknown kind.
     """
-    contract = Contract.read(Path(folder))
+    family = _family(kind_of(Path(folder)), folder)
+    contract = _function(family.contract).read(Path(folder))
     identity = identity or ModelIdentity(contract.kind, data_hash=contract.data_hash)
-    localiser: Localiser = _function(_family(contract.kind, folder).load)(
-        Path(folder), contract, identity
-    )
+    localiser: Localiser = _function(family.load)(Path(folder), contract, identity)
     return localiser
 
 

@@ -113,6 +113,20 @@ class Contract:
             ) from error
 
 
+def kind_of(folder: Path) -> str:
+    """Return the model family of ``folder``. Raises ModelError where it holds no model."""
+    path = folder / CONTRACT
+    try:
+        return str(json.loads(path.read_text())["kind"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            path,
+            found=f"{type(error).__name__}: {error}",
+            expected="the model.json of a trained model",
+            fix="give a folder made by training, or run `dvc pull`",
+        ) from error
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write a text file in one step: a reader sees the old or the new."""
     part = path.with_name(f".{path.name}.part")

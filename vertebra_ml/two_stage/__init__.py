@@ -1,0 +1,1 @@
+"""The two-stage localiser: where is spine (detection), then which level (identification)."""

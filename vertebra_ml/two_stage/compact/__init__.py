@@ -1,0 +1,1 @@
+"""Our own networks: coarse to fine, fully convolutional, one pass over the scan each."""

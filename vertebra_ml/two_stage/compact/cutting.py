@@ -1,0 +1,67 @@
+"""What is kept of a labelled CT to learn from: the far scan, and its column seen near and far."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebra_ml.landmarks import Landmarks
+from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, Doubles, Path, smooth
+from vertebra_ml.two_stage.compact.grey import encode
+from vertebra_ml.two_stage.compact.scene import HALF_MM, Scene, as_planes
+from vertebra_ml.two_stage.cuts import Arrays, Cut
+from vertebra_ml.volume import Volume
+
+MARGIN = 3
+"""Voxels kept around the windows, so that training can move and turn the view."""
+ABOVE_MM, BELOW_MM = (24.0, 66.0), (48.0, 96.0)
+"""How far the kept column goes beyond its first and its last landmark: drawn a case, so that no
+network learns that a column ends where its picture does."""
+SMOOTH_MM = 12.0
+
+
+def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
+    """Return both samples of a CT whose vertebral body centres are ``landmarks``.
+
+    Detection: ``codes`` (rows, y, x), head first, of the far scan (see ``grey``), ``labels`` and
+    ``places`` (n, 3): far voxels x, y and row of each landmark, fractional. Identification:
+    ``near`` and ``far`` codes along the column with ``MARGIN``, ``labels`` and ``places`` (n, 3):
+    mm from the middle of the view in x and y, and near row. It has no rows without a landmark.
+    """
+    scene = Scene.of(volume)
+    places = scene.place_of(landmarks.points_mm)
+    labels = np.array(landmarks.labels, dtype="U3")
+    everywhere = np.ones(scene.far.shape, dtype=bool)
+    codes = as_planes(encode(scene.far, everywhere))
+    far_places = (places - HALF_MM) / FAR_MM
+    far_places[:, 2] = len(codes) - 1 - far_places[:, 2]
+    detection = {"codes": codes, "labels": labels, "places": far_places.astype(np.float32)}
+    return Cut(detection, _column(scene, places, labels, seed))
+
+
+def _column(scene: Scene, places: Doubles, labels: NDArray[np.str_], seed: int) -> Arrays:
+    near, far = NEAR.wider(MARGIN), FAR.wider(MARGIN)
+    if not len(labels):
+        empty = [np.zeros((0, *window.shape), dtype=np.uint8) for window in (near, far)]
+        nowhere = np.zeros((0, 3), dtype=np.float32)
+        return {"near": empty[0], "far": empty[1], "labels": labels, "places": nowhere}
+    rng = np.random.default_rng([seed, 1])
+    path = path_through(places)
+    top = float(places[:, 2].max() + rng.uniform(*ABOVE_MM))
+    foot = float(places[:, 2].min() - rng.uniform(*BELOW_MM))
+    views = scene.along(path, top, foot, near, far)
+    rows = (views.z_mm[0] - places[:, 2]) / (views.z_mm[0] - views.z_mm[1])
+    aside = places[:, :2] - path.at(places[:, 2])
+    return {
+        "near": encode(views.near, views.near_inside),
+        "far": encode(views.far, views.far_inside),
+        "labels": labels,
+        "places": np.column_stack([aside, rows]).astype(np.float32),
+    }
+
+
+def path_through(places: Doubles) -> Path:
+    """Return the smooth path through (n, 3) places, in steps of a far row."""
+    order = np.argsort(-places[:, 2], kind="stable")
+    known = Path(places[order, 2], places[order, :2])
+    count = int(np.ptp(places[:, 2]) // FAR_MM[2]) + 2
+    z_mm = places[:, 2].max() - np.arange(count) * FAR_MM[2]
+    return smooth(Path(z_mm, known.at(z_mm)), SMOOTH_MM)

@@ -1,0 +1,161 @@
+"""Both networks learn, one after the other; then what the reader wants to know is measured."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from vertebra_ml.models.checkpoint import Progress
+from vertebra_ml.models.contract import HISTORY, replace_text
+from vertebra_ml.two_stage.architectures import Lesson
+from vertebra_ml.two_stage.compact import calibration, detection, identification
+from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, tensor
+from vertebra_ml.two_stage.compact.reader import DETECTION, IDENTIFICATION
+from vertebra_ml.two_stage.compact.samples import Batch, Sample, ahead, read_samples
+from vertebra_ml.two_stage.compact.teaching import (
+    detection_batch,
+    identification_batch,
+    spine_targets,
+)
+from vertebra_ml.two_stage.school import Course, optimizer, teach
+from vertebra_ml.two_stage.settings import Training
+
+MEASURED: Final = 40
+"""Validation scans that detection is measured on after each epoch: it is soon good enough."""
+
+
+def learn(lesson: Lesson) -> dict[str, float]:
+    """Train both networks, write their weights and ``history.csv``; return the reader's numbers.
+
+    Raises DatasetError for a sample that cannot be read.
+    """
+    found = _detection(lesson)
+    named, thresholds = _identification(lesson)
+    _write_history(lesson.folder, {"detection": found, "identification": named})
+    for stage in ("detection", "identification"):
+        _checkpoint(lesson, stage).unlink(missing_ok=True)
+    return thresholds
+
+
+def _detection(lesson: Lesson) -> Progress:
+    keras.utils.set_random_seed(lesson.seed)
+    samples = {part: _samples(lesson, paths) for part, paths in lesson.detection.items()}
+    held = samples["validation"][:: max(1, len(samples["validation"]) // MEASURED)]
+    targets = {id(sample): spine_targets(sample) for sample in [*samples["train"], *held]}
+    network = detection.network()
+    training = lesson.settings.detection
+    network.compile(optimizer(training.learning_rate), loss=detection.loss, jit_compile=False)
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        def make(step: int) -> Batch:
+            seed = (lesson.seed, 0, epoch, step)
+            return detection_batch(samples["train"], targets, training.batch, seed)
+
+        return ahead(make, training.steps_per_epoch)
+
+    measure = partial(_dice, samples=held, targets=targets)
+    progress = _taught(lesson, "detection", network, training, batches, measure)
+    _save(network, lesson.folder / DETECTION)
+    return progress
+
+
+def _identification(lesson: Lesson) -> tuple[Progress, dict[str, float]]:
+    keras.utils.set_random_seed(lesson.seed + 1)
+    samples = {
+        part: [sample for sample in _samples(lesson, paths) if len(sample.arrays["labels"])]
+        for part, paths in lesson.identification.items()
+    }
+    network = identification.network()
+    training = lesson.settings.identification
+    network.compile(optimizer(training.learning_rate), loss=identification.loss, jit_compile=False)
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        def make(step: int) -> Batch:
+            seed = (lesson.seed, 1, epoch, step)
+            return identification_batch(samples["train"], training.batch, seed)
+
+        return ahead(make, training.steps_per_epoch)
+
+    held = samples["validation"]
+    measure = partial(calibration.measure, samples=held)
+    progress = _taught(lesson, "identification", network, training, batches, measure)
+    _save(network, lesson.folder / IDENTIFICATION)
+    return progress, calibration.thresholds(network, held)
+
+
+def _taught(
+    lesson: Lesson, stage: str, network: Any, training: Training, batches: Any, measure: Any
+) -> Progress:
+    def on_epoch(number: int, figures: dict[str, float]) -> None:
+        said = {f"{stage}_{name}": value for name, value in figures.items() if name != "epoch"}
+        lesson.on_epoch(number, said)
+
+    course = Course(
+        training, batches, measure, _checkpoint(lesson, stage), _mark(lesson, stage), on_epoch
+    )
+    course.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    return teach(network, course)
+
+
+def _dice(
+    network: Any, samples: Sequence[Sample], targets: Mapping[int, Any]
+) -> dict[str, float]:
+    """Return figures of detection on whole scans: the mean Dice, and the part of spine missed."""
+    dices, missed = [], []
+    for sample in samples:
+        codes, truth = sample.arrays["codes"], targets[id(sample)]
+        values = np.where(codes == OUTSIDE, 0, codes).astype(np.float32) * np.float32(STEP)
+        picture = detection.padded(tensor(values, codes != OUTSIDE))
+        logits = network.predict_on_batch(picture[None])[0, ..., 0]
+        spine = logits[tuple(slice(0, size) for size in codes.shape)] > 0
+        both = float((spine & (truth == 1)).sum())
+        dices.append((2 * both + 1) / (float(spine.sum()) + float((truth == 1).sum()) + 1))
+        missed.append(1 - (both + 1) / (float((truth == 1).sum()) + 1))
+    dice = float(np.mean(dices))
+    return {"dice": dice, "missed": float(np.mean(missed)), "error": 1 - dice}
+
+
+def _samples(lesson: Lesson, paths: Sequence[Path]) -> list[Sample]:
+    return read_samples(paths, lambda name: lesson.settings.share(lesson.groups[name]))
+
+
+def _checkpoint(lesson: Lesson, stage: str) -> Path:
+    return lesson.folder.parent / f".{lesson.folder.name}.checkpoint" / f"{stage}.npz"
+
+
+def _mark(lesson: Lesson, stage: str) -> str:
+    names = [path.name for paths in getattr(lesson, stage).values() for path in paths]
+    content = [asdict(lesson.settings), lesson.seed, lesson.data_hash, names, stage]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _save(network: Any, path: Path) -> None:
+    part = path.with_name(f".part.{path.name}")
+    plain = {"detection": detection, "identification": identification}[network.name].network()
+    plain.set_weights(network.get_weights())  # a fresh one: the optimizer stays behind
+    plain.save_weights(part)
+    part.replace(path)
+
+
+def _write_history(folder: Path, stages: Mapping[str, Progress]) -> None:
+    """Write ``history.csv``: a row an epoch, the stages after one another."""
+    names = sorted({name for progress in stages.values() for name in progress.history[0]})
+    names = ["epoch", "stage", *[name for name in names if name != "epoch"]]
+    lines, epoch = [",".join(names)], 0
+    for stage, progress in stages.items():
+        for row in progress.history:
+            epoch += 1
+            cells = {**row, "stage": stage, "epoch": epoch}
+            lines.append(
+                ",".join(
+                    value if isinstance(value := cells.get(name, ""), str) else f"{value:.6g}"
+                    for name in names
+                )
+            )
+    replace_text(folder / HISTORY, "\n".join(lines) + "\n")

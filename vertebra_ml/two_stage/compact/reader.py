@@ -1,0 +1,149 @@
+"""A CT in, its named vertebrae out: detection, views along the spine, identification, the chain."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.chain import Candidates, label
+from vertebra_ml.errors import ModelError
+from vertebra_ml.two_stage.architectures import Reading
+from vertebra_ml.two_stage.compact import detection, identification
+from vertebra_ml.two_stage.compact.column import FAR, NEAR
+from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
+from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
+from vertebra_ml.two_stage.compact.grey import tensor
+from vertebra_ml.two_stage.compact.identification import Sightings, sightings
+from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
+from vertebra_ml.two_stage.settings import Settings
+from vertebra_ml.volume import Volume
+
+DETECTION: Final = "detection.weights.h5"
+IDENTIFICATION: Final = "identification.weights.h5"
+WARM_ROWS: Final = (8, 16)
+"""Heights of the two empty pictures shown at loading, as the slice spotter does: the second makes
+the backend trace a program for any size, which all real pictures then share."""
+UNCALIBRATED: Final = {"spread_scale": 2.0, "name_weight": 1.0}
+"""Thresholds of networks that nothing was measured on."""
+
+NOTHING: Final = Reading((), np.empty((0, 3)), np.empty(0), np.empty(0), ("no spine found",))
+
+
+class CompactReader:
+    """Both trained networks. ``read`` may be called from many threads."""
+
+    def __init__(self, networks: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+        self._networks = networks
+        self._thresholds = thresholds
+        self._lock = threading.Lock()
+        for network in networks.values():
+            network.jit_compile = False
+        for rows in WARM_ROWS:
+            self._asked("detection", np.zeros((1, rows, rows, rows, 2), dtype=np.float32))
+            near = np.zeros((1, 2 * rows, *NEAR.shape, 2), dtype=np.float32)
+            self._asked("identification", [near, np.zeros((1, rows, *FAR.shape, 2), np.float32)])
+
+    def read(self, volume: Volume) -> Reading:
+        """Name the vertebrae of a CT. Raises GeometryError where it cannot be straightened."""
+        scene = Scene.of(volume)
+        spine = self.spine(scene)
+        if spine is None:
+            return NOTHING
+        views = along(scene, spine)
+        inputs = [
+            tensor(views.near, views.near_inside)[None],
+            tensor(views.far, views.far_inside)[None],
+        ]
+        seen = sightings(self._asked("identification", inputs))
+        return named(seen, scene.world_of(places_of(seen, views)), self._thresholds)
+
+    def spine(self, scene: Scene) -> Spine | None:
+        """Return where detection finds the spine, None where it finds none."""
+        far = as_planes(scene.far)
+        picture = padded(tensor(far, np.ones(far.shape, dtype=bool)))
+        logits = self._asked("detection", picture[None])[..., 0]
+        rows, depth, width = far.shape
+        chances = 1 / (1 + np.exp(-logits[:rows, :depth, :width].astype(np.float64)))
+        return spine_of(chances.astype(np.float32))
+
+    def _asked(self, stage: str, inputs: Any) -> Any:
+        with self._lock:
+            return np.asarray(self._networks[stage].predict_on_batch(inputs))[0]
+
+
+def along(scene: Scene, spine: Spine) -> Views:
+    """Return the column with as much above and below it as training showed on average."""
+    # Detection marks discs half a gap beyond the outermost body centres.
+    above, below = float(np.mean(ABOVE_MM)) - 10, float(np.mean(BELOW_MM)) - 16
+    return scene.along(spine.path, spine.top_mm + above, spine.foot_mm - below)
+
+
+def places_of(seen: Sightings, views: Views) -> Any:
+    """Return (n, 3) places on the scene's grids."""
+    every = np.arange(len(views.z_mm))
+    step = views.z_mm[0] - views.z_mm[1]
+    middle = [np.interp(seen.rows, every, views.xy_mm[:, i]) for i in (0, 1)]
+    return np.column_stack([np.stack(middle, axis=1) + seen.aside_mm, views.z_mm[0] - step * seen.rows])
+
+
+def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> Reading:
+    """Name sightings at (n, 3) RAS mm by what the network and the chain say together."""
+    if not len(points_mm):
+        return NOTHING
+    scores = np.exp(seen.names * thresholds["name_weight"])
+    scores /= scores.sum(axis=1, keepdims=True)
+    answer = label(Candidates(points_mm, level_scores=scores))
+    kept = [i for i, level in enumerate(answer.levels) if level]
+    doubt = () if answer.can_tell else (answer.doubt(),)
+    levels = [answer.levels[i] for i in kept]
+    seen_somewhere = answer.chances.max(axis=0)
+    return Reading(
+        tuple(levels),
+        points_mm[kept],
+        answer.probabilities[kept],
+        seen.spread_mm[kept] * thresholds["spread_scale"],
+        doubt,
+        {
+            level: float(1 - chance)
+            for level, chance in zip(LEVELS, seen_somewhere, strict=True)
+            if level not in levels
+        },
+    )
+
+
+def load(folder: Path, settings: Settings, thresholds: Mapping[str, float]) -> CompactReader:
+    """Load both networks from ``folder``. Raises ModelError where weights are missing or others."""
+    networks = {}
+    for stage, (name, build) in _NETWORKS.items():
+        path = folder / name
+        network = build()
+        try:
+            network.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                path,
+                found=f"{type(error).__name__}: {error}",
+                expected=f"weights of the network {stage} ({settings.architecture})",
+                fix="train the model again, or run `dvc pull`",
+            ) from error
+        networks[stage] = network
+    return CompactReader(networks, thresholds)
+
+
+def untrained(folder: Path, seed: int) -> dict[str, float]:
+    """Write weights at random into ``folder``; return thresholds to go with them."""
+    import keras
+
+    for name, build in _NETWORKS.values():
+        keras.utils.set_random_seed(seed)
+        build().save_weights(folder / name)
+    return dict(UNCALIBRATED)
+
+
+_NETWORKS: Final = {
+    "detection": (DETECTION, detection.network),
+    "identification": (IDENTIFICATION, identification.network),
+}

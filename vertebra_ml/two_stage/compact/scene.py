@@ -1,0 +1,101 @@
+"""A CT made ready for both networks: the far scan, and views of the near one along a path."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebra_ml.reduced import reduced
+from vertebra_ml.two_stage.compact.column import (
+    FAR,
+    FAR_MM,
+    NEAR,
+    NEAR_MM,
+    Doubles,
+    Mask,
+    Path,
+    Window,
+    halved,
+    view,
+)
+from vertebra_ml.two_stage.compact.grey import Floats, scaled
+from vertebra_ml.volume import Volume
+
+HALF_MM = np.array(NEAR_MM) / 2
+"""From the first near voxel's centre to the first far one's: a far voxel is 2x2x2 near ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A stretch of the column, head to foot, seen along a path.
+
+    Parameters
+    ----------
+    near, far : (rows, y, x) and (rows / 2, y, x), values of ``grey.scaled``; 0 beyond the scan.
+    near_inside, far_inside : where the scan reaches.
+    z_mm : (rows,) heights of the near rows, falling.
+    xy_mm : (rows, 2) where the middle of each near row lies.
+    """
+
+    near: Floats
+    near_inside: Mask
+    far: Floats
+    far_inside: Mask
+    z_mm: Doubles
+    xy_mm: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The two grids of one CT; places on them are mm along its axes from the first near voxel.
+
+    ``near`` and ``far`` are (x, y, z), values of ``grey.scaled``; ``grid`` is the near grid.
+    """
+
+    near: Floats
+    far: Floats
+    grid: Volume
+
+    @classmethod
+    def of(cls, volume: Volume) -> Self:
+        """Reduce a CT. Raises GeometryError where it cannot be straightened."""
+        grid = reduced(volume, NEAR_MM)
+        near = scaled(grid.array)
+        return cls(near, halved(near), grid)
+
+    def place_of(self, points_mm: Doubles) -> Doubles:
+        """Return (n, 3) places on the grids of RAS mm points."""
+        voxels: Doubles = self.grid.world_to_voxel(np.reshape(points_mm, (-1, 3)))
+        return voxels * NEAR_MM
+
+    def world_of(self, places_mm: Doubles) -> Doubles:
+        """Return (n, 3) RAS mm points of places on the grids."""
+        points: Doubles = self.grid.voxel_to_world(np.reshape(places_mm, (-1, 3)) / NEAR_MM)
+        return points
+
+    def along(
+        self, path: Path, top_mm: float, foot_mm: float, near: Window = NEAR, far: Window = FAR
+    ) -> Views:
+        """Return the column from ``top_mm`` down to ``foot_mm``, cut to the scan's height.
+
+        Near rows come in pairs, one pair a far row.
+        """
+        tall = self.far.shape[2]
+        high, low = (
+            int(np.clip(np.rint((z - HALF_MM[2]) / FAR_MM[2]), 0, tall - 1))
+            for z in (top_mm, foot_mm)
+        )
+        far_planes = np.arange(high, low - 1, -1)
+        near_planes = np.arange(2 * high + 1, 2 * low - 1, -1)
+        z_mm = near_planes * NEAR_MM[2]
+        xy_mm = path.at(z_mm)
+        pairs = xy_mm.reshape(-1, 2, 2).mean(axis=1)
+        near_view = view(self.near, near, near_planes, xy_mm / NEAR_MM[:2])
+        far_view = view(self.far, far, far_planes, (pairs - HALF_MM[:2]) / FAR_MM[:2])
+        return Views(*near_view, *far_view, z_mm, xy_mm)
+
+
+def as_planes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (x, y, z) as (rows, y, x), head first: the order in which networks see it."""
+    return np.ascontiguousarray(values.transpose(2, 1, 0)[::-1])

@@ -1,0 +1,205 @@
+"""Batches for both networks: stretches of stored samples, changed at random, with their targets."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vertebra_ml.anatomy import RANK
+from vertebra_ml.discs import label_volumes
+from vertebra_ml.landmarks import Landmarks
+from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, NEAR_MM, Window
+from vertebra_ml.two_stage.compact.cutting import MARGIN
+from vertebra_ml.two_stage.compact.grey import OUTSIDE, Floats, tensor
+from vertebra_ml.two_stage.compact.identification import TARGETS, UNIT
+from vertebra_ml.two_stage.compact.samples import Batch, Sample, chosen, shades
+
+Doubles = NDArray[np.float64]
+
+ROWS: Final = ((48, 0.25), (96, 0.4), (160, 0.35))
+"""Near rows of a training picture, and how often: 144 to 480 mm."""
+BOX: Final = ((48, 40, 48), (96, 40, 48))
+"""Far voxels (rows, y, x) of a picture for detection."""
+
+HEAT_ROWS: Final = 1.3
+"""Width (SD) of the bell around a body centre, near rows: 4 mm."""
+PLACE_ROWS: Final = 2.5
+"""Rows that say where the centre is, to each side of it."""
+LEVEL_ROWS: Final = 2.5
+TURN_RATE, NARROW_RATE = 0.6, 0.15
+
+
+def spine_targets(sample: Sample) -> NDArray[np.int8]:
+    """Return (rows, y, x): 1 where the discs of the column lie (see ``discs``), else 0."""
+    codes, places = sample.arrays["codes"], sample.arrays["places"].astype(np.float64)
+    if not len(places):
+        return np.zeros(codes.shape, dtype=np.int8)
+    steps = np.array([FAR_MM[0], FAR_MM[1], -FAR_MM[2]])
+    labels = Landmarks(tuple(map(str, sample.arrays["labels"])), places * steps)
+    rows, depth, width = codes.shape
+    spine, _ = label_volumes(labels, np.diag([*steps, 1.0]), (width, depth, rows))
+    return spine.transpose(2, 1, 0).astype(np.int8)
+
+
+def detection_batch(
+    samples: Sequence[Sample], targets: dict[int, NDArray[np.int8]], size: int, seed: Sequence[int]
+) -> Batch:
+    """Make the batch of a seed: (n, rows, y, x, 2) pictures, (n, rows, y, x, 1) spine, -1 beyond.
+
+    ``targets`` keeps ``spine_targets`` by the id of a sample.
+    """
+    rng = np.random.default_rng(seed)
+    box = BOX[int(rng.integers(len(BOX)))]
+    pictures, truths = [], []
+    for sample in chosen(samples, size, rng):
+        codes = sample.arrays["codes"]
+        starts = [_start(have, want, rng) for have, want in zip(codes.shape, box, strict=True)]
+        codes = _cropped(codes, starts, box, OUTSIDE)
+        truth = _cropped(targets[id(sample)], starts, box, -1)
+        if rng.random() < 0.5:
+            codes, truth = codes[..., ::-1], truth[..., ::-1]
+        (values,) = shades([codes], rng)
+        pictures.append(tensor(values, codes != OUTSIDE))
+        truths.append(truth)
+    return np.stack(pictures), np.stack(truths)[..., None].astype(np.float32)
+
+
+def identification_batch(samples: Sequence[Sample], size: int, seed: Sequence[int]) -> Batch:
+    """Make the batch of a seed: the inputs of the network, and (n, rows, TARGETS)."""
+    rng = np.random.default_rng(seed)
+    counts, rates = zip(*ROWS, strict=True)
+    rows = int(rng.choice(counts, p=rates))
+    made = [_stretch(sample, rows, rng) for sample in chosen(samples, size, rng)]
+    near, far, targets = (np.stack(part) for part in zip(*made, strict=True))
+    return [near, far], targets
+
+
+def whole(sample: Sample) -> tuple[list[Floats], NDArray[np.float32]]:
+    """Return a stored column as it is, inputs and targets, each with a batch axis of one."""
+    views = [_middle(sample.arrays[name], MARGIN) for name in ("near", "far")]
+    values = [np.where(view == OUTSIDE, 0, view).astype(np.float32) * 0.1 for view in views]
+    inputs = [
+        tensor(value, view != OUTSIDE)[None] for value, view in zip(values, views, strict=True)
+    ]
+    targets = row_targets(sample.arrays["labels"], sample.arrays["places"], len(views[0]))
+    return inputs, targets[None]
+
+
+def row_targets(
+    labels: NDArray[np.str_], places: NDArray[np.float32], rows: int
+) -> NDArray[np.float32]:
+    """Return (rows, TARGETS) for centres at ``places`` (n, 3): x and y in mm, near row."""
+    out = np.zeros((rows, TARGETS), dtype=np.float32)
+    out[:, 1] = 1.0
+    if not len(labels):
+        return out
+    away = places[:, 2][None] - np.arange(rows)[:, None]
+    nearest = np.abs(away).argmin(axis=1)
+    step = away[np.arange(rows), nearest]
+    out[:, 0] = np.exp(-0.5 * (step / HEAT_ROWS) ** 2)
+    out[:, 2:4] = places[nearest, :2] / UNIT[:2]
+    out[:, 4] = step
+    out[:, 5] = np.abs(step) <= PLACE_ROWS
+    out[:, 6] = np.array([RANK[str(label)] for label in labels])[nearest]
+    out[:, 7] = np.abs(step) <= LEVEL_ROWS
+    return out
+
+
+def _stretch(
+    sample: Sample, rows: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, NDArray[np.float32]]:
+    """Cut ``rows`` near rows from a sample, turned, shifted, recoloured; return inputs, targets."""
+    near, far = sample.arrays["near"], sample.arrays["far"]
+    start = 2 * _start(len(far), rows // 2, rng)
+    near = _cropped(near, (start, 0, 0), (rows, *near.shape[1:]), OUTSIDE)
+    far = _cropped(far, (start // 2, 0, 0), (rows // 2, *far.shape[1:]), OUTSIDE)
+    places = sample.arrays["places"].astype(np.float64) - (0, 0, start)
+    turn = Turn.drawn(rng) if rng.random() < TURN_RATE else Turn()
+    values = shades([near, far], rng)
+    near_view = turn.applied(values[0], near != OUTSIDE, NEAR, NEAR_MM)
+    far_view = turn.applied(values[1], far != OUTSIDE, FAR, FAR_MM)
+    places = turn.moved(places, rows)
+    if rng.random() < 0.5:
+        near_view, far_view = near_view[:, :, ::-1], far_view[:, :, ::-1]
+        places = places * (-1, 1, 1)
+    if rng.random() < NARROW_RATE:
+        half_mm = rng.uniform(40, 90)
+        for view, spacing in ((near_view, NEAR_MM[0]), (far_view, FAR_MM[0])):
+            side = max(0, view.shape[2] // 2 - round(half_mm / spacing))
+            view[:, :, :side], view[:, :, view.shape[2] - side :] = 0, 0
+    kept = (places[:, 2] > -0.5) & (places[:, 2] < rows - 0.5)
+    targets = row_targets(sample.arrays["labels"][kept], places[kept].astype(np.float32), rows)
+    return near_view, far_view, targets
+
+
+class Turn:
+    """A small move of the view: shift (mm), slope (mm a mm of height), stretch of the height."""
+
+    def __init__(
+        self,
+        shift_mm: tuple[float, float] = (0.0, 0.0),
+        slope: tuple[float, float] = (0.0, 0.0),
+        scale: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        self.shift_mm, self.slope, self.scale = np.array(shift_mm), np.array(slope), scale
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> "Turn":
+        """Draw one: up to 10 mm aside, 3 degrees, 12 % larger or smaller."""
+        size = rng.uniform(0.9, 1.12)
+        x, y, z = size * rng.uniform(0.97, 1.03, 3)
+        shift, slope = rng.uniform(-10, 10, 2), rng.uniform(-0.05, 0.05, 2)
+        return cls((shift[0], shift[1]), (slope[0], slope[1]), (x, y, z))
+
+    def applied(
+        self, values: Floats, inside: NDArray[np.bool_], window: Window, mm: Sequence[float]
+    ) -> Floats:
+        """Return (rows, y, x, 2) of ``window`` from a view (rows, y, x) with MARGIN around it."""
+        rows, depth, width = values.shape
+        x, y, z = self.scale
+        matrix = np.diag([1 / z, 1 / y, 1 / x])
+        matrix[1, 0], matrix[2, 0] = (-self.slope[::-1] * mm[2]) / np.array([mm[1], mm[0]])
+        target = (np.array([rows, *window.shape]) - 1) / 2
+        source = (np.array([rows, depth, width]) - 1) / 2
+        source[1:] -= self.shift_mm[::-1] / np.array([mm[1], mm[0]])
+        offset = source - matrix @ target
+        shape = (rows, *window.shape)
+        moved = ndimage.affine_transform(values, matrix, offset, shape, order=1)
+        within = ndimage.affine_transform(inside.astype(np.uint8), matrix, offset, shape, order=0)
+        return tensor(moved, within > 0)
+
+    def moved(self, places: Doubles, rows: int) -> Doubles:
+        """Return where (n, 3) places (x, y in mm, near row) lie in the moved view."""
+        middle = (rows - 1) / 2
+        x, y, z = self.scale
+        new = (places[:, 2] - middle) * z
+        aside = places[:, :2] + self.shift_mm + np.outer(new, self.slope * NEAR_MM[2])
+        return np.column_stack([aside * (x, y), new + middle])
+
+
+def _start(have: int, want: int, rng: np.random.Generator) -> int:
+    """Draw where a stretch begins: anywhere within, or anywhere around where it is too short."""
+    low, high = min(0, have - want), max(0, have - want)
+    return int(rng.integers(low, high + 1))
+
+
+def _cropped(
+    values: NDArray[np.generic], starts: Sequence[int], shape: Sequence[int], fill: int
+) -> NDArray[np.generic]:
+    """Return a block of ``shape`` from ``starts`` on, which may lie outside: filled there."""
+    out = np.full(tuple(shape), fill, dtype=values.dtype)
+    target, source = [], []
+    for start, size, have in zip(starts, shape, values.shape, strict=True):
+        low, high = max(0, start), min(have, start + size)
+        if low >= high:
+            return out
+        target.append(slice(low - start, high - start))
+        source.append(slice(low, high))
+    out[tuple(target)] = values[tuple(source)]
+    return out
+
+
+def _middle(view: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
+    return view[:, margin : view.shape[1] - margin, margin : view.shape[2] - margin]

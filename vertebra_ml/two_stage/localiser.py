@@ -1,0 +1,130 @@
+"""The two-stage localiser: a CT -> every vertebra's centroid with its name."""
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from vertebra_ml.anatomy import RANK, successors
+from vertebra_ml.errors import ModelError
+from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
+from vertebra_ml.mip import MipPair
+from vertebra_ml.two_stage.architectures import Reader, Reading, architecture, function
+from vertebra_ml.two_stage.contract import Contract
+from vertebra_ml.volume import Source, Volume
+
+ANOMALIES: Final = {
+    "T13": "a thirteenth thoracic vertebra (T13)",
+    "L6": "a sixth lumbar vertebra (L6)",
+}
+DOUBTS_SHOWN: Final = 3
+
+
+class TwoStage:
+    """A trained two-stage model. ``locate`` may be called from many threads."""
+
+    def __init__(self, reader: Reader, contract: Contract, identity: ModelIdentity) -> None:
+        self._reader = reader
+        self._contract = contract
+        self._identity = identity
+
+    def __repr__(self) -> str:
+        return f"TwoStage({self._contract.settings.architecture})"
+
+    @property
+    def kind(self) -> str:
+        """The model family."""
+        return self._contract.kind
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels it answers, head to foot."""
+        return tuple(sorted(self._contract.settings.levels, key=RANK.__getitem__))
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is, as its answers say."""
+        return self._identity
+
+    def locate(self, volume: Volume, case: str) -> Prediction:
+        """Name the vertebrae of a CT. Raises GeometryError where it cannot be straightened."""
+        start = time.perf_counter()
+        reading = self._reader.read(volume)
+        warnings = [*reading.warnings, *anomalies(reading.levels), *self._doubts(reading)]
+        marks, outside = _inside(reading, volume.origin, self.levels)
+        warnings += [f"{level}: its place lies outside the scan" for level in outside]
+        missing = tuple(level for level in self.levels if level not in marks)
+        slices = tuple(volume.origin.slice_at(point) for point in marks.points_mm)
+        prediction = Prediction(
+            case=case,
+            landmarks=marks,
+            missing=missing,
+            slices=slices,
+            model=self._identity,
+            seconds=0.0,
+            warnings=tuple(warnings),
+            absent_scores=tuple(reading.absent.get(level, np.nan) for level in missing),
+        )
+        return replace(prediction, seconds=time.perf_counter() - start)
+
+    def locate_mips(self, pair: MipPair, source: Source, case: str) -> Prediction:
+        """Refuse: two pictures do not say where a vertebra is in three dimensions."""
+        raise ModelError(
+            case,
+            found="a MIP archive",
+            expected="a CT: this model looks at the scan in three dimensions",
+            fix="give the CT itself, or ask a slice spotter",
+        )
+
+    def _doubts(self, reading: Reading) -> list[str]:
+        least = self._contract.settings.warning_score
+        low = [
+            f"{level} {score:.2f}"
+            for level, score in zip(reading.levels, reading.scores, strict=True)
+            if score < least
+        ]
+        if not low:
+            return []
+        more = "" if len(low) <= DOUBTS_SHOWN else f" and {len(low) - DOUBTS_SHOWN} more"
+        shown = ", ".join(low[:DOUBTS_SHOWN])
+        return [f"scores below {least:.2f} ({shown}{more}), look at the overlay"]
+
+
+def anomalies(levels: tuple[str, ...]) -> list[str]:
+    """Return a line for each variant of the column, and each gap in it, of names head to foot."""
+    lines = [f"{said} was found" for level, said in ANOMALIES.items() if level in levels]
+    for upper, lower in pairwise(levels):
+        if (upper, lower) == ("T11", "L1"):
+            lines.append("L1 follows T11: T12 is absent or has no ribs")
+        elif lower not in successors(upper):
+            lines.append(f"a gap: no vertebra was found between {upper} and {lower}")
+    return lines
+
+
+def load(folder: Path, contract: Contract, identity: ModelIdentity) -> TwoStage:
+    """Load both networks from ``folder``, ready to answer; ModelError where they do not fit."""
+    reader = function(architecture(contract.settings.architecture).load)(
+        folder, contract.settings, contract.thresholds
+    )
+    return TwoStage(reader, contract, identity)
+
+
+def _inside(
+    reading: Reading, source: Source, levels: tuple[str, ...]
+) -> tuple[Landmarks, list[str]]:
+    """Return the landmarks that lie in the file and are asked for, and the names of the others."""
+    asked = [i for i, level in enumerate(reading.levels) if level in levels]
+    kept = [i for i in asked if source.slice_at(reading.points_mm[i]) is not None]
+    outside = [reading.levels[i] for i in asked if i not in kept]
+    if not kept:
+        return Landmarks.empty(), outside
+    marks = Landmarks(
+        tuple(reading.levels[i] for i in kept),
+        reading.points_mm[kept],
+        reading.scores[kept],
+        reading.spread_mm[kept],
+    )
+    return marks, outside

@@ -1,0 +1,100 @@
+"""One network's way through its training: epochs, checkpoints that survive a kill, early stopping.
+
+As for the slice spotter (``models.fitting``): weights are averaged over the last steps, the
+average is measured on validation after each epoch, the best of these is what is kept.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from vertebra_ml.models.checkpoint import Progress, resume, save
+from vertebra_ml.two_stage.settings import Training
+
+log = logging.getLogger(__name__)
+
+WARM_STEPS: Final = 100
+"""The learning rate rises over the first steps: moments and normalisations are young."""
+SETTLE: Final = 0.5
+"""Over this last part of the training the learning rate falls to LEAST of what it was."""
+LEAST: Final = 0.01
+CLIP: Final = 1.0
+DECAY: Final = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How one network is taught.
+
+    Parameters
+    ----------
+    training : its settings.
+    batches : epoch, from 0 -> the batches of that epoch, (inputs, targets) each.
+    measure : network -> figures on validation; ``error`` is the one that should fall.
+    checkpoint : the file that holds the state between epochs.
+    mark : names this training; the checkpoint of another is not gone on with.
+    on_epoch : called after each epoch with its number and figures.
+    """
+
+    training: Training
+    batches: Callable[[int], Iterator[tuple[Any, Any]]]
+    measure: Callable[[Any], dict[str, float]]
+    checkpoint: Path
+    mark: str
+    on_epoch: Callable[[int, dict[str, float]], None]
+
+
+def optimizer(rate: float) -> Any:
+    """Return the optimizer that every network is taught with."""
+    import keras
+
+    return keras.optimizers.AdamW(rate, weight_decay=DECAY, global_clipnorm=CLIP)
+
+
+def teach(network: Any, course: Course) -> Progress:
+    """Train a compiled network to the end of its course; it is left with the best weights."""
+    progress = resume(network, course.checkpoint, course.mark)
+    while not _finished(progress, course.training):
+        _epoch(network, course, progress)
+        save(network, course.checkpoint, course.mark, progress)
+        course.on_epoch(progress.epoch, progress.history[-1])
+    network.set_weights(progress.best)
+    return progress
+
+
+def _epoch(network: Any, course: Course, progress: Progress) -> None:
+    start = time.perf_counter()
+    rate = _rate(progress, course.training)
+    losses = []
+    for inputs, targets in course.batches(progress.epoch):
+        warm = min(1.0, (progress.steps + 1) / WARM_STEPS)
+        network.optimizer.learning_rate = rate * warm
+        losses.append(float(network.train_on_batch(inputs, targets)))
+        progress.smooth(network.get_weights())
+    figures = {"loss": float(np.mean(losses)), "learning_rate": rate}
+    last = network.get_weights()
+    network.set_weights(progress.average)
+    figures |= course.measure(network)
+    network.set_weights(last)
+    progress.add(figures | {"seconds": time.perf_counter() - start})
+    log.info("epoch %d: %s", progress.epoch, figures)
+
+
+def _rate(progress: Progress, training: Training) -> float:
+    left = 1 - _spent(progress, training)
+    return float(training.learning_rate * LEAST ** max(0.0, 1 - left / SETTLE))
+
+
+def _spent(progress: Progress, training: Training) -> float:
+    """Part of the training that is over, by epochs or by minutes."""
+    return max(progress.epoch / training.epochs, progress.seconds / (60 * training.minutes))
+
+
+def _finished(progress: Progress, training: Training) -> bool:
+    stale = progress.epoch - progress.best_epoch >= training.patience
+    return stale or _spent(progress, training) >= 1.0
