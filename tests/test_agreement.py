@@ -3,7 +3,7 @@
 import pytest
 
 from tests.answers import height
-from vertebra_ml.agreement import disagreements
+from vertebra_ml.agreement import disagreements, subject
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
 
 NAN = float("nan")
@@ -57,3 +57,9 @@ def test_the_limit_is_given() -> None:
     first, second = said({"L3": L3}), said({"L3": (1, 2, 5)})
     assert disagreements(first, second, 2.0) == ()
     assert disagreements(first, second, 1.9) == ("L3: a 7 puts it 2.0 mm away, 2.0 mm higher",)
+
+
+def test_the_subject_of_a_warning() -> None:
+    assert subject("L3: score 0.2") == "L3"
+    assert subject("L3 follows T11") == ""
+    assert subject("a gap: no vertebra") == ""

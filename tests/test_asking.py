@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.answers import grid, height
-from vertebra_ml.asking import Beside, Only, subject
+from vertebra_ml.asking import Beside, Only
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
@@ -114,12 +114,6 @@ def test_a_second_model_that_cannot_answer_is_a_warning() -> None:
 def test_a_second_model_must_share_a_level() -> None:
     with pytest.raises(ModelError, match="a second model for L3 alone; expected one that answers"):
         Beside(Told({"T12": (1, 2, 9)}), Told({"L3": (3, 4, -9)}))
-
-
-def test_the_subject_of_a_warning() -> None:
-    assert subject("L3: score 0.2") == "L3"
-    assert subject("L3 follows T11") == ""
-    assert subject("a gap: no vertebra") == ""
 
 
 def test_nothing_is_logged_where_they_agree(caplog: pytest.LogCaptureFixture) -> None:

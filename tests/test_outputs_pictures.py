@@ -142,3 +142,16 @@ def test_mips_have_no_slices_and_say_so(caplog):
 def test_the_words_of_a_slice():
     said = answer(grid(), {"L3": (0, 0, -9.0)})
     assert said.slice_words(0) == "slice 7 of 19 · z −9.0 mm · score 0.90 · 90 % within ±3.0 mm"
+
+
+def test_the_slice_of_a_level_bears_the_warnings_about_it(monkeypatch):
+    said: list = []
+
+    def drawn(image, spacing_mm, title, lines):
+        said.append((title[0], list(lines)[1:]))
+        return plots.Figure(figsize=(1, 1))
+
+    monkeypatch.setattr(plots, "axial_slice", drawn)
+    lines = ("T12: two does not find it in this scan", "a gap")
+    pictures.slices(answer(grid(), {"T12": (1, 2, 12), "L3": (1, 2, 3)}, warnings=lines))
+    assert said == [("T12", ["warning: two does not find it in this scan"]), ("L3", [])]

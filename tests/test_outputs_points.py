@@ -133,6 +133,27 @@ def test_a_slicer_point_says_score_spread_and_warning():
     assert "L5 not in this scan" in markup["description"]
 
 
+def test_a_warning_about_one_level_stands_at_its_point_and_in_the_words_of_the_whole():
+    lines = ("L3: two puts it 12.0 mm lower", "L5: two finds it, at z 3.0 mm", "a gap")
+    (markup,) = _markups(answer(grid(), {"T12": (1, 2, 12), "L3": (1, 2, 3)}, ("L4", "L5"), lines))
+    at = {point["label"]: point["description"] for point in markup["controlPoints"]}
+    assert [line in at["L3"] for line in lines] == [True, False, True]
+    assert [line in at["T12"] for line in lines] == [False, False, True]
+    assert all(f"warning: {line}" in markup["description"] for line in lines)
+    assert "L4, L5 not in this scan" in markup["description"]
+
+
+def test_verse_keeps_warnings_where_readers_look_for_axes_alone(tmp_path):
+    scan, entries = written(tmp_path, grid("PIR"), warnings=("L3: two puts it 12.0 mm lower",))
+    assert entries[0] == {
+        "direction": ["P", "I", "R"],
+        "warnings": ["L3: two puts it 12.0 mm lower"],
+    }
+    ours = read_centroids(tmp_path / "case-1_ctd.json", scan, voxels_max=10**6).landmarks
+    assert set(ours.labels) == set(POINTS_MM)
+    np.testing.assert_allclose(slow_verse(entries, scan)[22], POINTS_MM["L3"], atol=1e-3)
+
+
 def test_heights_alone_stand_on_the_middle_of_the_spine_and_say_so(caplog):
     made = answer(grid(), {"L3": height(3.0), "T12": (1, 2, 12)})
     entries = json.loads(verse.files(made)["case-1_ctd.json"])[1:]

@@ -1,10 +1,10 @@
-"""Where two models that were asked for the same vertebrae say different things."""
+"""Where two models that were asked for the same vertebrae differ, and what warnings are about."""
 
 from typing import Final
 
 import numpy as np
 
-from vertebra_ml.anatomy import RANK
+from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.landmarks import Points, Prediction
 
 LIMIT_MM: Final = 10.0
@@ -40,6 +40,12 @@ def disagreements(
 def name_of(prediction: Prediction) -> str:
     """Return the words for the model that answered: its kind, and its version where it has one."""
     return f"{prediction.model.kind} {prediction.model.version}".strip()
+
+
+def subject(warning: str) -> str:
+    """Return the level that a warning is about, which it names first; empty where it is of all."""
+    level, colon, _ = warning.partition(":")
+    return level if colon and level in LEVELS else ""
 
 
 def _answered(prediction: Prediction) -> set[str]:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from vertebra_ml.agreement import LIMIT_MM, disagreements
-from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.agreement import LIMIT_MM, disagreements, subject
 from vertebra_ml.errors import ModelError, VertebraError
 from vertebra_ml.landmarks import ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
@@ -133,12 +132,6 @@ def only(prediction: Prediction, levels: Sequence[str]) -> Prediction:
         absent_scores=tuple(scores[number] for number in gone) if scores else (),
         warnings=tuple(line for line in prediction.warnings if subject(line) in {"", *levels}),
     )
-
-
-def subject(warning: str) -> str:
-    """Return the level that a warning is about, which it names first; empty where it is of all."""
-    level, colon, _ = warning.partition(":")
-    return level if colon and level in LEVELS else ""
 
 
 def _name(model: Localiser) -> str:

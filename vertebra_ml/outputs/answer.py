@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from vertebra_ml import plots
+from vertebra_ml.agreement import subject
 from vertebra_ml.landmarks import Points, Prediction, SliceReference
 from vertebra_ml.mip import MipPair
 from vertebra_ml.outputs.axial import cut
@@ -98,9 +99,14 @@ class Answer:
     def _slice_png(self, volume: Volume, number: int) -> bytes:
         label, place = self.prediction.landmarks.labels[number], self.prediction.slices[number]
         image = cut(volume, place.index if place else None, self.points_mm[number])
-        lines = [self.slice_words(number), *filter(None, [image.remark])]
+        lines = [self.slice_words(number), *filter(None, [image.remark]), *self._doubts(label)]
         figure = plots.axial_slice(image.image, image.spacing_mm, (label, self.case), lines)
         return plots.png(figure)
+
+    def _doubts(self, label: str) -> list[str]:
+        """Return the warnings about one level, without its name."""
+        own = [line for line in self.prediction.warnings if subject(line) == label]
+        return [f"warning: {line.partition(': ')[2]}" for line in own]
 
 
 def _slice_name(place: SliceReference, source: Source) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 from typing import Final
 
+from vertebra_ml.agreement import subject
 from vertebra_ml.landmarks import ROUND_DIGITS
 from vertebra_ml.outputs.answer import MIDDLE, Answer
 from vertebra_ml.outputs.formats import Files
@@ -46,10 +47,13 @@ def files(answer: Answer) -> Files:
 def _point(answer: Answer, number: int) -> dict[str, object]:
     words = [answer.slice_words(number)]
     words += [MIDDLE] if answer.heights_only[number] else []
-    words += [f"warning: {line}" for line in answer.prediction.warnings]
+    label = answer.prediction.landmarks.labels[number]
+    words += [
+        f"warning: {line}" for line in answer.prediction.warnings if subject(line) in ("", label)
+    ]
     return {
         "id": str(number + 1),
-        "label": answer.prediction.landmarks.labels[number],
+        "label": label,
         "description": "; ".join(words),
         "position": [round(float(v), ROUND_DIGITS) + 0.0 for v in answer.points_mm[number]],
         "selected": True,
@@ -62,5 +66,6 @@ def _point(answer: Answer, number: int) -> dict[str, object]:
 def _model_words(answer: Answer) -> str:
     prediction = answer.prediction
     words = [f"{prediction.model.kind} {prediction.model.version}".strip()]
-    words += [f"{level} not in this scan" for level in prediction.missing]
+    words += [f"{', '.join(prediction.missing)} not in this scan"] if prediction.missing else []
+    words += [f"warning: {line}" for line in prediction.warnings]
     return "; ".join([*words, "for research use"])

@@ -3,7 +3,8 @@
 A list. Its first entry names the axes of the image; each other one is a vertebra with its VerSe id
 and its place in voxels of that image, centres at whole numbers (osf.io/4skx2; anjany/verse
 ``data_utilities.py``). The axes named are those of the scan's own file, so that a reader has
-nothing to turn. A point of which the model told the height alone bears one key more,
+nothing to turn. Warnings of the answer stand in that first entry, which VerSe's tools read for its
+axes alone. A point of which the model told the height alone bears one key more,
 ``"height_only": true``: VerSe's own tools pass over it, our reader takes the height and no more.
 """
 
@@ -25,7 +26,10 @@ VOXEL_DIGITS: Final = 4
 def files(answer: Answer) -> Files:
     """Return the file of one case; of a case without landmarks it holds the axes alone."""
     affine = answer.source.affine
-    entries: list[dict[str, object]] = [{"direction": list(_direction(affine))}]
+    head: dict[str, object] = {"direction": list(_direction(affine))}
+    if answer.prediction.warnings:
+        head["warnings"] = list(answer.prediction.warnings)
+    entries = [head]
     marks = answer.prediction.landmarks
     voxels = world_to_voxel(affine, answer.points_mm)
     for level, voxel, alone in zip(marks.labels, voxels, answer.heights_only, strict=True):
