@@ -151,6 +151,7 @@ class TwoStage(Section):
 
     levels: SomeLevels
     architecture: Literal["compact", "spinefinder"]
+    precision: Literal["float32", "mixed_bfloat16"]
     detection: Training
     identification: Training
     mix: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
@@ -172,12 +173,22 @@ class Evaluate(Section):
     bootstrap: Count
 
 
+class ColumnGate(Section):
+    """Thresholds for a model that names the vertebrae of whole columns, beside those of ``Gate``."""
+
+    id_rate_min: Fraction
+    mean_mm_max: Positive
+    off_by_one_max: Fraction
+    all_right_min: Fraction
+
+
 class Gate(Section):
     """Thresholds that a model must meet to be promoted."""
 
     median_mm_max: Positive
     gross_rate_max: Fraction
     presence_min: Fraction
+    two_stage: ColumnGate
 
 
 class Tracking(Section):

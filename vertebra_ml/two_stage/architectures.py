@@ -88,15 +88,20 @@ class Architecture:
     untrained: str
 
 
-def _entry(package: str) -> Architecture:
-    base = f"vertebra_ml.two_stage.{package}"
-    return Architecture(
-        f"{base}.cutting:cut", f"{base}.learning:learn", f"{base}.reader:load",
-        f"{base}.reader:untrained",
-    )  # fmt: skip
-
-
-ARCHITECTURES: Final = {"compact": _entry("compact"), "spinefinder": _entry("spinefinder")}
+ARCHITECTURES: Final = {
+    "compact": Architecture(
+        cut="vertebra_ml.two_stage.compact.cutting:cut",
+        learn="vertebra_ml.two_stage.compact.learning:learn",
+        load="vertebra_ml.two_stage.compact.reader:load",
+        untrained="vertebra_ml.two_stage.compact.reader:untrained",
+    ),
+    "spinefinder": Architecture(
+        cut="vertebra_ml.two_stage.spinefinder.cutting:cut",
+        learn="vertebra_ml.two_stage.spinefinder.learning:learn",
+        load="vertebra_ml.two_stage.spinefinder.reader:load",
+        untrained="vertebra_ml.two_stage.spinefinder.reader:untrained",
+    ),
+}
 """``compact`` is ours; ``spinefinder`` are the published networks (McCouat & Glocker 2019)."""
 
 

@@ -7,6 +7,7 @@ average is measured on validation after each epoch, the best of these is what is
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,19 @@ class Course:
     checkpoint: Path
     mark: str
     on_epoch: Callable[[int, dict[str, float]], None]
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Build networks whose arithmetic is ``name``, a dtype policy of Keras, within the block."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def optimizer(rate: float) -> Any:

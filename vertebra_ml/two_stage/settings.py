@@ -32,6 +32,7 @@ class Settings:
     ----------
     levels : levels answered.
     architecture : a key of ``architectures.ARCHITECTURES``.
+    precision : of the arithmetic while training: ``float32`` or ``mixed_bfloat16``.
     detection, identification : how each network is trained.
     mix : how often a sample of a group is drawn, against one of weight 1; groups are ``phantom``
         and the layouts of scans, and ``scans`` stands for layouts not named.
@@ -40,6 +41,7 @@ class Settings:
 
     levels: tuple[str, ...]
     architecture: str
+    precision: str
     detection: Training
     identification: Training
     mix: dict[str, float]

@@ -4,7 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebra_ml.landmarks import Landmarks
-from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, Doubles, Path, smooth
+from vertebra_ml.two_stage.compact.column import (
+    FAR,
+    FAR_MM,
+    NEAR,
+    NEAR_MM,
+    Doubles,
+    Path,
+    smooth,
+)
 from vertebra_ml.two_stage.compact.grey import encode
 from vertebra_ml.two_stage.compact.scene import HALF_MM, Scene, as_planes
 from vertebra_ml.two_stage.cuts import Arrays, Cut
@@ -25,6 +33,7 @@ def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
     ``places`` (n, 3): far voxels x, y and row of each landmark, fractional. Identification:
     ``near`` and ``far`` codes along the column with ``MARGIN``, ``labels`` and ``places`` (n, 3):
     mm from the middle of the view in x and y, and near row. It has no rows without a landmark.
+    Both: ``spacing_mm``, of a voxel in x, of one in y and of a row.
     """
     scene = Scene.of(volume)
     places = scene.place_of(landmarks.points_mm)
@@ -33,16 +42,23 @@ def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
     codes = as_planes(encode(scene.far, everywhere))
     far_places = (places - HALF_MM) / FAR_MM
     far_places[:, 2] = len(codes) - 1 - far_places[:, 2]
-    detection = {"codes": codes, "labels": labels, "places": far_places.astype(np.float32)}
+    detection = {
+        "codes": codes,
+        "labels": labels,
+        "places": far_places.astype(np.float32),
+        "spacing_mm": np.array(FAR_MM),
+    }
     return Cut(detection, _column(scene, places, labels, seed))
 
 
 def _column(scene: Scene, places: Doubles, labels: NDArray[np.str_], seed: int) -> Arrays:
     near, far = NEAR.wider(MARGIN), FAR.wider(MARGIN)
+    spacing = np.array(NEAR_MM)
     if not len(labels):
-        empty = [np.zeros((0, *window.shape), dtype=np.uint8) for window in (near, far)]
+        empty = {"near": near, "far": far}
+        arrays = {n: np.zeros((0, *window.shape), dtype=np.uint8) for n, window in empty.items()}
         nowhere = np.zeros((0, 3), dtype=np.float32)
-        return {"near": empty[0], "far": empty[1], "labels": labels, "places": nowhere}
+        return arrays | {"labels": labels, "places": nowhere, "spacing_mm": spacing}
     rng = np.random.default_rng([seed, 1])
     path = path_through(places)
     top = float(places[:, 2].max() + rng.uniform(*ABOVE_MM))
@@ -55,6 +71,7 @@ def _column(scene: Scene, places: Doubles, labels: NDArray[np.str_], seed: int) 
         "far": encode(views.far, views.far_inside),
         "labels": labels,
         "places": np.column_stack([aside, rows]).astype(np.float32),
+        "spacing_mm": spacing,
     }
 
 

@@ -23,7 +23,7 @@ from vertebra_ml.two_stage.compact.teaching import (
     identification_batch,
     spine_targets,
 )
-from vertebra_ml.two_stage.school import Course, optimizer, teach
+from vertebra_ml.two_stage.school import Course, optimizer, precision, teach
 from vertebra_ml.two_stage.settings import Training
 
 MEASURED: Final = 40
@@ -48,7 +48,8 @@ def _detection(lesson: Lesson) -> Progress:
     samples = {part: _samples(lesson, paths) for part, paths in lesson.detection.items()}
     held = samples["validation"][:: max(1, len(samples["validation"]) // MEASURED)]
     targets = {id(sample): spine_targets(sample) for sample in [*samples["train"], *held]}
-    network = detection.network()
+    with precision(lesson.settings.precision):
+        network = detection.network()
     training = lesson.settings.detection
     network.compile(optimizer(training.learning_rate), loss=detection.loss, jit_compile=False)
 
@@ -71,7 +72,8 @@ def _identification(lesson: Lesson) -> tuple[Progress, dict[str, float]]:
         part: [sample for sample in _samples(lesson, paths) if len(sample.arrays["labels"])]
         for part, paths in lesson.identification.items()
     }
-    network = identification.network()
+    with precision(lesson.settings.precision):
+        network = identification.network()
     training = lesson.settings.identification
     network.compile(optimizer(training.learning_rate), loss=identification.loss, jit_compile=False)
 
