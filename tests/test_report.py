@@ -29,7 +29,7 @@ def page(rows=ROWS, **changes) -> str:
         "figures": {},
         "facts": {"seed": 7, "<i>kind": "a & b <script>"},
     } | changes
-    return report.page(**given)
+    return report.page(report.Measured(**given))
 
 
 class Tags(HTMLParser):
@@ -140,9 +140,7 @@ def test_the_file_is_written_at_once(tmp_path):
     summary = metrics.summarise(table, gross_mm=20, bootstrap=5, seed=1)
 
     def write(facts) -> None:
-        report.write_report(
-            path, title="t", summary=summary, table=table, figures={}, facts=facts
-        )  # fmt: skip
+        report.write_report(path, report.Measured("t", summary, table, {}, facts))
 
     write({"a": 1})
     before = path.read_text()

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from vertebra_ml.plots.charts import error_histograms, reliability_diagram, training_curves
+from vertebra_ml.plots.columns import error_boxes, name_steps
 from vertebra_ml.plots.overlay import gallery, overlay
 from vertebra_ml.plots.slice import axial_slice
 from vertebra_ml.plots.style import png
@@ -10,8 +11,10 @@ from vertebra_ml.plots.style import png
 __all__ = [
     "Figure",
     "axial_slice",
+    "error_boxes",
     "error_histograms",
     "gallery",
+    "name_steps",
     "overlay",
     "png",
     "reliability_diagram",
