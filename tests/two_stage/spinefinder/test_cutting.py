@@ -39,7 +39,7 @@ def test_samples_are_of_the_published_sizes_and_types() -> None:
     assert (slabs.shape[1:], levels.shape[1:]) == ((SLICES, *CROP), CROP)
     assert (hu.dtype, slabs.dtype) == (np.int16, np.int16)
     assert (masks.dtype, levels.dtype) == (np.uint8, np.uint8)
-    assert LOW_HU <= min(hu.min(), slabs.min())
+    assert min(hu.min(), slabs.min()) >= LOW_HU
     assert max(hu.max(), slabs.max()) <= HIGH_HU
     assert set(np.unique(masks)) <= {0, 1, UNKNOWN}
     assert ((masks == 1).sum(axis=(1, 2, 3)) > 0)[:WITH_SPINE].all()

@@ -81,20 +81,21 @@ def test_medians_and_counts_are_those_of_the_voxels() -> None:
     votes = rng.choice(
         np.array([0, ordinal("T1"), ordinal("L6")], dtype=np.uint8), (30, 31, 40), p=[0.2, 0.3, 0.5]
     )
-    found = counted(votes, 0.4)
+    found = counted(votes, 0.4, 1)
     assert [level for level, _, _ in found] == ["T1", "L6"]
     for level, middle, count in found:
         voxels = np.argwhere(votes == ordinal(level))
         assert count == len(voxels)
         np.testing.assert_allclose(middle, np.median(voxels, axis=0))
-    assert counted(votes, 1.0) == [] or [level for level, _, _ in counted(votes, 1.0)] == ["T1"]
+    assert [level for level, _, _ in counted(votes, 0.4, 15_000)] == ["L6"]
+    assert not counted(votes, 2.0, 1)
 
 
 def test_even_counts_have_the_mean_of_the_middle_two() -> None:
     votes = np.zeros((12, 6, 6), dtype=np.uint8)
     votes[:2] = ordinal("C1")
     votes[10:] = ordinal("C1")
-    (_, middle, _), = counted(votes, 0.01)
+    ((_, middle, _),) = counted(votes, 0.01, 1)
     np.testing.assert_allclose(middle, (5.5, 2.5, 2.5))
 
 
@@ -132,6 +133,8 @@ def test_a_second_name_for_one_vertebra_is_dropped_with_a_warning() -> None:
             return np.where(np.rint(levels) == ordinal("L1"), levels + 2.0 * (values[..., :1] > 0)
                             * (np.indices(levels.shape)[1] % 3 == 0), levels)  # fmt: skip
 
-    reading = SpineFinder(Bright(), Torn(), {"votes": 0.1}).read(scan(column("T11", "T12", "L1")))
+    reading = SpineFinder(Bright(), Torn(), {"votes": 0.1, "votes_least": 1.0}).read(
+        scan(column("T11", "T12", "L1"))
+    )
     assert reading.levels == ("T11", "T12", "L1")
     assert any(line.startswith("L3: ") for line in reading.warnings)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from vertebra_ml.discs import gap_mm, label_volumes
 from vertebra_ml.landmarks import Landmarks
@@ -23,7 +24,7 @@ def column(*levels: str, top: float = 60.0, lean: float = 0.15) -> Landmarks:
 def scan(
     marks: Landmarks,
     spacing: tuple[float, float, float] = (2.0, 2.0, 3.0),
-    half: tuple[float, float, float] = (60.0, 70.0, 100.0),
+    half: tuple[float, float, float] = (40.0, 50.0, 90.0),
     orientation: str = "RAS",
 ) -> Volume:
     """Draw the toy of ``marks`` in a body of 40 HU that fills a box round the origin."""
@@ -56,6 +57,7 @@ class Named:
     jit_compile = False
 
     def predict_on_batch(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (n, y, z, 8) to (n, y, z, 1)."""
-        hu = values[..., 4:5] * SCALE_HU + MIDDLE_HU
+        """Map (n, y, z, 8) to (n, y, z, 1); edges take the level of their brightest neighbour."""
+        near = ndimage.maximum_filter(values.max(axis=-1), (1, 7, 7))[..., None]
+        hu = near * SCALE_HU + MIDDLE_HU
         return np.maximum(0, (hu - BASE_HU) / STEP_HU)

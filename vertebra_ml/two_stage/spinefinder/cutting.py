@@ -34,7 +34,7 @@ ASIDE_MM: Final = 15.0
 LABELLED_MIN: Final = 500
 """Pixels with a level in a sample, as published."""
 
-TRIES: Final = 40
+TRIES: Final = 12
 BODY_MIN: Final = 0.3
 """Part of a patch without spine that is not air: air alone teaches nothing."""
 

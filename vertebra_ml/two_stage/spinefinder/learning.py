@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +10,14 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from vertebra_ml.models.checkpoint import Progress, resume, save
 from vertebra_ml.models.contract import HISTORY, replace_text
+from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Lesson
+from vertebra_ml.two_stage.school import Course, optimizer, precision, teach
 from vertebra_ml.two_stage.settings import Training
 from vertebra_ml.two_stage.spinefinder import batches, networks
 from vertebra_ml.two_stage.spinefinder.batches import Shelf
 from vertebra_ml.two_stage.spinefinder.votes import THRESHOLDS
-
-log = logging.getLogger(__name__)
 
 VALIDATION_BATCH: Final = 4
 Figures = dict[str, float]
@@ -37,11 +34,6 @@ class Stage:
     batch: Callable[[Shelf, int, Sequence[int]], tuple[Any, Any]]
     tensors: Callable[[Any], tuple[Any, Any]]
     measure: Callable[[Sequence[tuple[Any, Any]]], Figures]
-
-    @property
-    def weights(self) -> str:
-        """Name of its weight file."""
-        return f"{self.name}.weights.h5"
 
 
 def measure_detection(pairs: Sequence[tuple[Any, Any]]) -> Figures:
@@ -84,102 +76,75 @@ def stages() -> tuple[Stage, Stage]:
 def learn(lesson: Lesson) -> dict[str, float]:
     """Train both networks into the lesson's folder and return the thresholds of the reader.
 
-    Writes ``detection.weights.h5``, ``identification.weights.h5`` and ``history.csv``, whose epochs
-    run on from the one network to the other. Checkpoints lie beside the folder until both are done.
-    Raises ModelError where a part holds no sample.
+    Writes ``model.weights.h5`` and ``history.csv``, whose epochs run on from the one network to the
+    other. Checkpoints lie beside the folder until both are done. Raises ModelError where a part
+    holds no sample.
     """
-    checkpoints = lesson.folder.parent / f".{lesson.folder.name}.checkpoint"
     rows: list[Figures] = []
+    taught: dict[str, Any] = {}
     for number, stage in enumerate(stages()):
         keras.utils.set_random_seed(lesson.seed + number)
-        network = stage.build()
-        path = checkpoints / f"{stage.name}.npz"
-        progress = _taught(stage, network, lesson, path, len(rows))
-        network.set_weights(progress.best)
-        write_weights(network, stage, lesson.folder)
-        rows += [
-            {"epoch": float(len(rows) + 1 + i)} | _named(row, stage)
-            for i, row in enumerate(progress.history)
-        ]
+        with precision(lesson.settings.precision):
+            taught[stage.name] = stage.build()
+        progress = teach(taught[stage.name], _course(stage, taught[stage.name], lesson, len(rows)))
+        before = len(rows)
+        rows += [{"epoch": before + row["epoch"]} | _named(row, stage) for row in progress.history]
+    weights.save(taught, builders(), lesson.folder)
     replace_text(lesson.folder / HISTORY, _table(rows))
     for stage in stages():
-        (checkpoints / f"{stage.name}.npz").unlink(missing_ok=True)
-    if checkpoints.exists():
-        checkpoints.rmdir()
+        _checkpoint(lesson, stage).unlink(missing_ok=True)
+    if _checkpoint(lesson, stage).parent.exists():
+        _checkpoint(lesson, stage).parent.rmdir()
     return dict(THRESHOLDS)
 
 
-def write_weights(network: Any, stage: Stage, folder: Path) -> None:
-    """Write the weights of a network, without its optimizer, in one step."""
-    plain = stage.build()
-    plain.set_weights(network.get_weights())
-    part = folder / f".part.{stage.weights}"
-    plain.save_weights(part)
-    part.replace(folder / stage.weights)
+def builders() -> dict[str, Callable[[], Any]]:
+    """Return what builds each network, by its stage."""
+    return {stage.name: stage.build for stage in stages()}
 
 
-def _taught(stage: Stage, network: Any, lesson: Lesson, path: Path, before: int) -> Progress:
-    """Train a network to the end, from where its checkpoint stands."""
+def _course(stage: Stage, network: Any, lesson: Lesson, before: int) -> Course:
+    """Say how a network is taught, after ``before`` epochs of another; it is compiled for it."""
     how: Training = getattr(lesson.settings, stage.name)
     files = getattr(lesson, stage.name)
     share = batches.shares(lesson.groups, lesson.settings.share)
     shelf = Shelf.of(files["train"], stage.taught, share)
     checked = Shelf.of(files["validation"], stage.taught, lambda _: 1.0)
-    network.compile(
-        optimizer=keras.optimizers.Adam(how.learning_rate), loss=stage.loss, jit_compile=False
-    )
-    mark = _mark(stage, how, lesson, shelf)
-    progress = resume(network, path, mark)
-    while not _finished(progress, how):
-        start = time.perf_counter()
-        figures = {"loss": _steps(stage, network, shelf, how, (lesson.seed, progress))}
-        figures |= _validated(stage, network, checked, progress)
-        progress.add(figures | {"seconds": time.perf_counter() - start})
-        save(network, path, mark, progress)
-        named = _named(progress.history[-1], stage)
-        log.info("%s: %s", stage.name, named)
-        lesson.on_epoch(before + progress.epoch, named)
-    return progress
+    network.compile(optimizer(how.learning_rate), loss=stage.loss, jit_compile=False)
+
+    def epoch_batches(epoch: int) -> Iterator[tuple[Any, Any]]:
+        def make(step: int) -> tuple[Any, Any]:
+            return stage.batch(shelf, how.batch, (lesson.seed, epoch, step))
+
+        return batches.ahead(make, how.steps_per_epoch)
+
+    def measure(network: Any) -> Figures:
+        return _validated(stage, network, checked)
+
+    def on_epoch(number: int, figures: Figures) -> None:
+        lesson.on_epoch(before + number, _named(figures, stage))
+
+    path = _checkpoint(lesson, stage)
+    return Course(how, epoch_batches, measure, path, _mark(stage, lesson, shelf), on_epoch)
 
 
-def _steps(
-    stage: Stage, network: Any, shelf: Shelf, how: Training, at: tuple[int, Progress]
-) -> float:
-    """Take the steps of one epoch and return their mean loss; ``at``: seed and progress."""
-    seed, progress = at
-    epoch, losses = progress.epoch, []
-
-    def make(step: int) -> tuple[Any, Any]:
-        return stage.batch(shelf, how.batch, (seed, epoch, step))
-
-    for values, taught in batches.ahead(make, how.steps_per_epoch):
-        losses.append(float(network.train_on_batch(values, taught)))
-        progress.smooth(network.get_weights())
-    return float(np.mean(losses))
-
-
-def _validated(stage: Stage, network: Any, shelf: Shelf, progress: Progress) -> Figures:
-    """Measure the averaged weights on validation, and put those in use back."""
-    last = network.get_weights()
-    network.set_weights(progress.average)
+def _validated(stage: Stage, network: Any, shelf: Shelf) -> Figures:
     places, answers = shelf.spread(), []
     for first in range(0, len(places), VALIDATION_BATCH):
         chosen = places[first : first + VALIDATION_BATCH]
         values, taught = stage.tensors([shelf.read(*place) for place in chosen])
         answers.append((taught, network.predict_on_batch(values)))
-    network.set_weights(last)
     return stage.measure(answers)
 
 
-def _finished(progress: Progress, how: Training) -> bool:
-    stale = progress.epoch - progress.best_epoch >= how.patience and progress.epoch > 0
-    return stale or progress.epoch >= how.epochs or progress.seconds >= 60 * how.minutes
+def _checkpoint(lesson: Lesson, stage: Stage) -> Path:
+    return lesson.folder.parent / f".{lesson.folder.name}.checkpoint" / f"{stage.name}.npz"
 
 
-def _mark(stage: Stage, how: Training, lesson: Lesson, shelf: Shelf) -> str:
+def _mark(stage: Stage, lesson: Lesson, shelf: Shelf) -> str:
     """Name a training: a checkpoint of another one is not gone on with."""
     names = [path.name for path in shelf.paths]
-    content = [stage.name, asdict(how), lesson.settings.mix, lesson.seed, lesson.data_hash, names]
+    content = [stage.name, asdict(lesson.settings), lesson.seed, lesson.data_hash, names]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

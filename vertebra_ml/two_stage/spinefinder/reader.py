@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra_ml.errors import ModelError
+from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.settings import Settings
-from vertebra_ml.two_stage.spinefinder import networks
 from vertebra_ml.two_stage.spinefinder.cutting import MIDDLE, PATCH, SLICES
 from vertebra_ml.two_stage.spinefinder.grid import Box, Grid, scaled
-from vertebra_ml.two_stage.spinefinder.learning import stages, write_weights
+from vertebra_ml.two_stage.spinefinder.learning import builders
+from vertebra_ml.two_stage.spinefinder.networks import DEPTH, HIGHEST
 from vertebra_ml.two_stage.spinefinder.votes import THRESHOLDS, Candidate, consistent, counted
 from vertebra_ml.volume import Volume
 
@@ -31,7 +31,7 @@ BONE_HU, BONE_SHARE = 150, 0.003
 ROOM: Final = (24, 48)
 """Voxels kept around the detected part, to back and front and to foot and head."""
 
-MULTIPLE: Final = 2**networks.DEPTH
+MULTIPLE: Final = 2**DEPTH
 NO_SPINE: Final = "no spine found in the scan"
 
 Tile = tuple[Box, tuple[slice, slice, slice]]
@@ -42,7 +42,7 @@ class SpineFinder:
 
     def __init__(self, detection: Any, identification: Any, thresholds: Mapping[str, float]):
         self._detection, self._identification = detection, identification
-        self._share = thresholds.get("votes", THRESHOLDS["votes"])
+        self._enough = tuple(thresholds.get(name, usual) for name, usual in THRESHOLDS.items())
         self._lock = threading.Lock()
         for network in (detection, identification):
             network.jit_compile = False  # a compiler would start anew for every size of slice
@@ -58,7 +58,7 @@ class SpineFinder:
         votes[~spine[box]] = 0
         candidates = [
             Candidate(level, grid.points_mm(middle + start), count)
-            for level, middle, count in counted(votes, self._share)
+            for level, middle, count in counted(votes, *self._enough)
         ]
         kept, dropped = consistent(candidates)
         warnings = [
@@ -88,7 +88,7 @@ class SpineFinder:
             hu = grid.sample(volume, at, (count + SLICES - 1, *sides))
             values = np.stack([np.moveaxis(hu[i : i + SLICES], 0, -1) for i in range(count)])
             answer = self._ask(self._identification, scaled(values))[..., 0]
-            named = np.rint(answer).clip(0, networks.HIGHEST).astype(np.uint8)
+            named = np.rint(answer).clip(0, HIGHEST).astype(np.uint8)
             votes[first : first + count] = named[(slice(None), *inner)]
         return votes
 
@@ -99,27 +99,15 @@ class SpineFinder:
 
 def load(folder: Path, settings: Settings, thresholds: Mapping[str, float]) -> SpineFinder:
     """Load both networks of ``folder``. Raises ModelError where weights are missing or others'."""
-    built = []
-    for stage in stages():
-        network, path = stage.build(), folder / stage.weights
-        try:
-            network.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                path,
-                found=f"{type(error).__name__}: {error}",
-                expected=f"weights of the network spinefinder {stage.name}",
-                fix="train the model again, or run `dvc pull`",
-            ) from error
-        built.append(network)
-    return SpineFinder(built[0], built[1], thresholds)
+    networks = weights.load(builders(), folder, settings.architecture)
+    return SpineFinder(networks["detection"], networks["identification"], thresholds)
 
 
 def untrained(folder: Path, seed: int) -> dict[str, float]:
     """Write both networks with weights at random, and return the thresholds."""
     keras.utils.set_random_seed(seed)
-    for stage in stages():
-        write_weights(stage.build(), stage, folder)
+    built = {stage: build() for stage, build in builders().items()}
+    weights.save(built, builders(), folder)
     return dict(THRESHOLDS)
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.discs import DIAMETER_MM, gap_mm, ordinal
 
-THRESHOLDS: Final = {"votes": 0.4}
-"""``votes``: a level needs this many voxels of 1 mm a cubic millimetre of its diameter cubed.
+THRESHOLDS: Final = {"votes": 0.4, "votes_least": 1500.0}
+"""``votes``: a level needs so many voxels of 1 mm, times its diameter cubed; as published.
 
-As published, where it is 3,000 at least: more than C1 and C2 can ever have in discs of their size.
+``votes_least``: and no fewer than these; published are 3,000, more than a disc of C1 holds.
 """
 
 APART: Final = 0.5
@@ -34,16 +34,19 @@ class Candidate:
         return float(min(1.0, self.votes / (np.pi * radius**2 * gap)))
 
 
-def counted(votes: NDArray[np.uint8], share: float) -> list[tuple[str, NDArray[np.float64], int]]:
+def counted(
+    votes: NDArray[np.uint8], share: float, least: float
+) -> list[tuple[str, NDArray[np.float64], int]]:
     """Return (level, median voxel, votes) of each level with enough votes, head to foot.
 
-    ``votes`` is (x, y, z) of 1 mm, ``discs.ordinal`` or 0 for no vote; ``share`` as of THRESHOLDS.
+    ``votes`` is (x, y, z) of 1 mm, ``discs.ordinal`` or 0 for no vote; ``share`` and
+    ``least`` are the numbers of THRESHOLDS.
     """
     counts = np.bincount(votes.ravel(), minlength=len(LEVELS) + 1)
     enough = [
         level
         for level in LEVELS
-        if counts[ordinal(level)] > max(1, share * DIAMETER_MM[level] ** 3)
+        if counts[ordinal(level)] >= max(1.0, least, share * DIAMETER_MM[level] ** 3)
     ]
     return [
         (level, _median(votes == ordinal(level)), int(counts[ordinal(level)])) for level in enough
