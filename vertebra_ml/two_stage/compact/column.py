@@ -103,9 +103,7 @@ def view(
     return np.where(inside, out, 0), inside
 
 
-def _shifted(
-    plane: Floats, whole: NDArray[np.int_], part: Floats, size: tuple[int, int]
-) -> Floats:
+def _shifted(plane: Floats, whole: NDArray[np.int_], part: Floats, size: tuple[int, int]) -> Floats:
     """Return (x, y) of ``size`` from ``whole`` + ``part`` on, linear in both."""
     x, y = int(whole[0]), int(whole[1])
     block = plane[x : x + size[0] + 1, y : y + size[1] + 1]

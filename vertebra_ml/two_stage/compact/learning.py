@@ -13,10 +13,11 @@ import numpy as np
 
 from vertebra_ml.models.checkpoint import Progress
 from vertebra_ml.models.contract import HISTORY, replace_text
+from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Lesson
 from vertebra_ml.two_stage.compact import calibration, detection, identification
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, tensor
-from vertebra_ml.two_stage.compact.reader import DETECTION, IDENTIFICATION
+from vertebra_ml.two_stage.compact.reader import NETWORKS
 from vertebra_ml.two_stage.compact.samples import Batch, Sample, ahead, read_samples
 from vertebra_ml.two_stage.compact.teaching import (
     detection_batch,
@@ -35,15 +36,18 @@ def learn(lesson: Lesson) -> dict[str, float]:
 
     Raises DatasetError for a sample that cannot be read.
     """
-    found = _detection(lesson)
-    named, thresholds = _identification(lesson)
+    finder, found = _detection(lesson)
+    namer, named, thresholds = _identification(lesson)
+    weights.save({"detection": finder, "identification": namer}, NETWORKS, lesson.folder)
     _write_history(lesson.folder, {"detection": found, "identification": named})
-    for stage in ("detection", "identification"):
+    for stage in NETWORKS:
         _checkpoint(lesson, stage).unlink(missing_ok=True)
+    if (folder := _checkpoint(lesson, "detection").parent).exists():
+        folder.rmdir()
     return thresholds
 
 
-def _detection(lesson: Lesson) -> Progress:
+def _detection(lesson: Lesson) -> tuple[Any, Progress]:
     keras.utils.set_random_seed(lesson.seed)
     samples = {part: _samples(lesson, paths) for part, paths in lesson.detection.items()}
     held = samples["validation"][:: max(1, len(samples["validation"]) // MEASURED)]
@@ -62,11 +66,10 @@ def _detection(lesson: Lesson) -> Progress:
 
     measure = partial(_dice, samples=held, targets=targets)
     progress = _taught(lesson, "detection", network, training, batches, measure)
-    _save(network, lesson.folder / DETECTION)
-    return progress
+    return network, progress
 
 
-def _identification(lesson: Lesson) -> tuple[Progress, dict[str, float]]:
+def _identification(lesson: Lesson) -> tuple[Any, Progress, dict[str, float]]:
     keras.utils.set_random_seed(lesson.seed + 1)
     samples = {
         part: [sample for sample in _samples(lesson, paths) if len(sample.arrays["labels"])]
@@ -87,8 +90,7 @@ def _identification(lesson: Lesson) -> tuple[Progress, dict[str, float]]:
     held = samples["validation"]
     measure = partial(calibration.measure, samples=held)
     progress = _taught(lesson, "identification", network, training, batches, measure)
-    _save(network, lesson.folder / IDENTIFICATION)
-    return progress, calibration.thresholds(network, held)
+    return network, progress, calibration.thresholds(network, held)
 
 
 def _taught(
@@ -105,9 +107,7 @@ def _taught(
     return teach(network, course)
 
 
-def _dice(
-    network: Any, samples: Sequence[Sample], targets: Mapping[int, Any]
-) -> dict[str, float]:
+def _dice(network: Any, samples: Sequence[Sample], targets: Mapping[int, Any]) -> dict[str, float]:
     """Return figures of detection on whole scans: the mean Dice, and the part of spine missed."""
     dices, missed = [], []
     for sample in samples:
@@ -135,14 +135,6 @@ def _mark(lesson: Lesson, stage: str) -> str:
     names = [path.name for paths in getattr(lesson, stage).values() for path in paths]
     content = [asdict(lesson.settings), lesson.seed, lesson.data_hash, names, stage]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _save(network: Any, path: Path) -> None:
-    part = path.with_name(f".part.{path.name}")
-    plain = {"detection": detection, "identification": identification}[network.name].network()
-    plain.set_weights(network.get_weights())  # a fresh one: the optimizer stays behind
-    plain.save_weights(part)
-    part.replace(path)
 
 
 def _write_history(folder: Path, stages: Mapping[str, Progress]) -> None:

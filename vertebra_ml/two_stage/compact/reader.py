@@ -9,7 +9,7 @@ import numpy as np
 
 from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.chain import Candidates, label
-from vertebra_ml.errors import ModelError
+from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.compact import detection, identification
 from vertebra_ml.two_stage.compact.column import FAR, NEAR
@@ -21,8 +21,6 @@ from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
 
-DETECTION: Final = "detection.weights.h5"
-IDENTIFICATION: Final = "identification.weights.h5"
 WARM_ROWS: Final = (8, 16)
 """Heights of the two empty pictures shown at loading, as the slice spotter does: the second makes
 the backend trace a program for any size, which all real pictures then share."""
@@ -86,7 +84,8 @@ def places_of(seen: Sightings, views: Views) -> Any:
     every = np.arange(len(views.z_mm))
     step = views.z_mm[0] - views.z_mm[1]
     middle = [np.interp(seen.rows, every, views.xy_mm[:, i]) for i in (0, 1)]
-    return np.column_stack([np.stack(middle, axis=1) + seen.aside_mm, views.z_mm[0] - step * seen.rows])
+    aside = np.stack(middle, axis=1) + seen.aside_mm
+    return np.column_stack([aside, views.z_mm[0] - step * seen.rows])
 
 
 def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> Reading:
@@ -114,36 +113,20 @@ def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> R
     )
 
 
+NETWORKS: Final = {"detection": detection.network, "identification": identification.network}
+"""How each network is built; one file holds the weights of both."""
+
+
 def load(folder: Path, settings: Settings, thresholds: Mapping[str, float]) -> CompactReader:
     """Load both networks from ``folder``. Raises ModelError where weights are missing or others."""
-    networks = {}
-    for stage, (name, build) in _NETWORKS.items():
-        path = folder / name
-        network = build()
-        try:
-            network.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                path,
-                found=f"{type(error).__name__}: {error}",
-                expected=f"weights of the network {stage} ({settings.architecture})",
-                fix="train the model again, or run `dvc pull`",
-            ) from error
-        networks[stage] = network
-    return CompactReader(networks, thresholds)
+    return CompactReader(weights.load(NETWORKS, folder, settings.architecture), thresholds)
 
 
 def untrained(folder: Path, seed: int) -> dict[str, float]:
     """Write weights at random into ``folder``; return thresholds to go with them."""
     import keras
 
-    for name, build in _NETWORKS.values():
-        keras.utils.set_random_seed(seed)
-        build().save_weights(folder / name)
+    keras.utils.set_random_seed(seed)
+    networks = {stage: build() for stage, build in NETWORKS.items()}
+    weights.save(networks, NETWORKS, folder)
     return dict(UNCALIBRATED)
-
-
-_NETWORKS: Final = {
-    "detection": (DETECTION, detection.network),
-    "identification": (IDENTIFICATION, identification.network),
-}

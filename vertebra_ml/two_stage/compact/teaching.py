@@ -157,12 +157,13 @@ class Turn:
         self, values: Floats, inside: NDArray[np.bool_], window: Window, mm: Sequence[float]
     ) -> Floats:
         """Return (rows, y, x, 2) of ``window`` from a view (rows, y, x) with MARGIN around it."""
-        rows, depth, width = values.shape
+        rows = len(values)
         x, y, z = self.scale
         matrix = np.diag([1 / z, 1 / y, 1 / x])
         matrix[1, 0], matrix[2, 0] = (-self.slope[::-1] * mm[2]) / np.array([mm[1], mm[0]])
-        target = (np.array([rows, *window.shape]) - 1) / 2
-        source = (np.array([rows, depth, width]) - 1) / 2
+        path = np.array([window.behind, window.left]) - 0.5  # turned about the path
+        target = np.array([(rows - 1) / 2, *path])
+        source = np.array([(rows - 1) / 2, *(path + MARGIN)])
         source[1:] -= self.shift_mm[::-1] / np.array([mm[1], mm[0]])
         offset = source - matrix @ target
         shape = (rows, *window.shape)
