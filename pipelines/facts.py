@@ -13,7 +13,7 @@ from pipelines.closure import code_hash
 from pipelines.fingerprint import Digests
 from pipelines.products import CACHE, file_digest, item_key, make_missing
 from vertebra_ml.case import Case
-from vertebra_ml.limits import describe_archive, describe_case
+from vertebra_ml.limits import describe_archive, describe_case, describe_sample
 
 FACTS = CACHE / "facts"
 MADE_BY = ("vertebra_ml.limits.facts", "vertebra_ml.readers")
@@ -43,6 +43,19 @@ def of_archives(paths: Iterable[Path], *, spacing_mm: float) -> list[Row]:
         key: partial(describe_archive, path, spacing_mm=spacing_mm) for path, key in named.items()
     }
     return _rows(list(named.values()), describe, folder=FACTS / "mips", workers=1)
+
+
+def of_samples(paths: Sequence[Path], *, row_mm: float | None) -> list[Row]:
+    """Return the facts of samples of one folder, in their order; see ``describe_sample``."""
+    code = f"{code_hash(('vertebra_ml.limits.samples',), without=NOT_FACTS)} {row_mm}"
+    named = {path: item_key(code, f"{path.stem} {_digest(path)}") for path in paths}
+    describe = {key: partial(describe_sample, path, row_mm=row_mm) for path, key in named.items()}
+    folder = FACTS / (paths[0].parent.name if paths else "samples")
+    return _rows(list(named.values()), describe, folder=folder, workers=1)
+
+
+def _digest(path: Path) -> str:
+    return file_digest(path) if path.is_file() else "absent"
 
 
 def _rows(

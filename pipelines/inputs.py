@@ -24,7 +24,7 @@ def check_inputs(
     ``levels`` are those that the model is to answer for. Raises GateError, naming the rows.
     """
     rows = [_row(entry, spacing_mm) for entry in table.to_dict("records")]
-    parts = [_part(part, rows, levels) for part in PARTS]
+    parts = [part_facts(part, rows, levels) for part in PARTS]
     tables = {
         "Archives": (with_parts(pd.DataFrame(rows, columns=COLUMNS)), INPUT_RULES),
         "Parts": (pd.DataFrame(parts), INPUT_PART_RULES),
@@ -57,9 +57,12 @@ def _other(entry: Mapping[Any, Any], archive: Archive) -> str | None:
     return ", ".join(wrong) or None
 
 
-def _part(part: str, rows: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> dict[str, Any]:
+def part_facts(
+    part: str, rows: Sequence[Mapping[str, Any]], levels: Sequence[str]
+) -> dict[str, Any]:
+    """Return how many rows are of a part, and which levels none of them shows."""
     members = [row for row in rows if row["part"] == part]
-    shown = set(" ".join(str(row["labels"]) for row in members).split())
+    shown = set(" ".join(str(row.get("labels", "")) for row in members).split())
     missing = [level for level in levels if level not in shown]
     return {
         "case": part,

@@ -1,6 +1,5 @@
 """Draw the synthetic cohort and project it: whole trunks, and scans as they come."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.compact import coarse, repack
+from pipelines.people import Person, people_of
 from pipelines.products import make_all, product_key
 from pipelines.stage import (
     PREPARED,
@@ -15,11 +15,9 @@ from pipelines.stage import (
     projection_of,
     read_table,
     run,
-    seeds_of,
     write_table,
     write_text,
 )
-from vertebra_ml import phantom
 from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.config import Params
 from vertebra_ml.limits import (
@@ -30,49 +28,17 @@ from vertebra_ml.limits import (
     gate,
     row_count,
 )
-from vertebra_ml.phantom.cohort import Phantom, Population
 from vertebra_ml.prepare import project
 
 MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive", "pipelines.compact")
-RANGES: dict[str, Population] = {"train": "training", "validation": "unlike"}
-"""Those tuned on are drawn from other bodies and scanners than those trained on."""
-
 COLUMNS = ("case", "patient", "group", "part", "kind", "seed", "levels", "labels", "fault")
 """What the table has at least, also where no phantom is asked for."""
-
-SCANS_AFTER = 500_000
-"""Seeds of scans lie this far above those of the trunks of their part."""
-
-SCAN_VOXELS = 8_000_000
-"""Bound on the voxels of a scan: thinner slices would cost more and project to the same MIP."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """One phantom to make."""
-
-    part: str
-    kind: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Its id, unique in the cohort."""
-        kind = "" if self.kind == "trunks" else "scan-"
-        return f"phantom-{kind}{self.part}-{self.seed}"
-
-    def draw(self) -> Phantom:
-        """Make its CT."""
-        ranges = RANGES[self.part]
-        if self.kind == "trunks":
-            return phantom.trunk(self.seed, ranges)
-        return phantom.draw(self.seed, ranges, voxels_max=SCAN_VOXELS)
 
 
 def main(params: Params) -> None:
     """Write ``prepared/phantoms/`` and ``prepared/phantoms.csv``, and run the gate ``phantoms``."""
     projection = projection_of(params)
-    people = {f"{person.name}.npz": person for person in people_of(params)}
+    people = {f"{person.name}.npz": person for person in people_of(params, params.phantoms)}
     tasks = {name: partial(write, person, projection) for name, person in people.items()}
     folder = PREPARED / "phantoms"
     key = product_key(MADE_BY, projection | {"seed": params.seed})
@@ -100,17 +66,6 @@ def write_rows(path: Path, rows: list[dict[str, object]]) -> pd.DataFrame:
         return write_table(path, rows)
     write_text(path, ",".join(COLUMNS))
     return read_table(path)
-
-
-def people_of(params: Params) -> list[Person]:
-    """Return every phantom of the training and validation parts."""
-    people = []
-    for part in RANGES:
-        cohort = getattr(params.phantoms, part)
-        people += [Person(part, "trunks", seed) for seed in seeds_of(params, part, cohort.trunks)]
-        seeds = seeds_of(params, part, cohort.scans)
-        people += [Person(part, "scans", SCANS_AFTER + seed) for seed in seeds]
-    return people
 
 
 def write(person: Person, projection: dict[str, Any], path: Path) -> None:

@@ -14,7 +14,9 @@ from vertebra_ml.limits.facts import (
 )
 from vertebra_ml.limits.gate import gate
 from vertebra_ml.limits.rules import Finding, Rule, bind, check_row, refuse, row_count
+from vertebra_ml.limits.samples import describe_sample, read_sample
 from vertebra_ml.limits.tables import (
+    COLUMN_RULES,
     INPUT_PART_RULES,
     INPUT_RULES,
     METRIC_RULES,
@@ -22,10 +24,12 @@ from vertebra_ml.limits.tables import (
     PART_RULES,
     PHANTOM_RULES,
     RAW_RULES,
+    SAMPLE_RULES,
     SPLIT_RULES,
 )
 
 __all__ = [
+    "COLUMN_RULES",
     "INPUT_PART_RULES",
     "INPUT_RULES",
     "METRIC_RULES",
@@ -33,6 +37,7 @@ __all__ = [
     "PART_RULES",
     "PHANTOM_RULES",
     "RAW_RULES",
+    "SAMPLE_RULES",
     "SPLIT_RULES",
     "Finding",
     "Rule",
@@ -42,7 +47,9 @@ __all__ = [
     "describe_archive",
     "describe_case",
     "describe_pair",
+    "describe_sample",
     "gate",
+    "read_sample",
     "refuse",
     "row_count",
     "unreadable",

@@ -205,3 +205,48 @@ METRIC_RULES: Final = (
     ),
 )  # fmt: skip
 """Measured quality, a row a level and one overall. Settings: the section ``gate``."""
+
+STRETCH_MIN, STRETCH_MAX = 0.5, 1.05
+"""Rows from the first landmark to the last against the truth, in mm: a spine may lean or bend."""
+
+SAMPLE_RULES: Final = (
+    Rule("fault", "empty", "The sample is there and holds its arrays", _AGAIN),
+    Rule("case", "unique", "No case has two samples", "rename one of the cases"),
+    Rule("part", "one_of", "Each sample is in a part", _AGAIN, values=("train", "validation")),
+    Rule(
+        "parts_of_patient", "range", "No patient is learnt from and tuned on",
+        "keep a patient's scans together", low=1, high=1, show="patient",
+    ),
+    Rule(
+        "not_finite", "range", "Every number is finite", "check the scan", high=0,
+        show="not_finite_names",
+    ),
+    Rule("unknown", "range", "Levels are known", _LABEL, high=0, show="unknown_names"),
+    Rule("repeated", "range", "Each level is there once", _LABEL, high=0, show="repeated_names"),
+    Rule("unplaced", "range", "Each level has its place", _AGAIN, high=0),
+    Rule(
+        "outside", "range", "Landmarks lie on rows of the grid", "check the mm mapping", high=0,
+        show="outside_names",
+    ),
+    Rule(
+        "not_shown", "range", "The picture shows a body at each landmark", "check the scan",
+        high=0, show="not_shown_names",
+    ),
+    Rule("taught", "range", "The pictures hold something to find", "check the scan", low=1),
+    Rule(
+        "stretch", "range", "Landmarks lie as far apart as in the scan, and head first (share)",
+        "check spacing and axes", low=STRETCH_MIN, high=STRETCH_MAX,
+    ),
+)  # fmt: skip
+"""A sample of either stage of a two-stage model."""
+
+COLUMN_RULES: Final = (
+    Rule("id_rate", "range", "Share of vertebrae named right", "do not publish", low="id_rate_min"),
+    Rule("mean_mm", "range", "Mean distance of those named right (mm)", "do not publish",
+         high="mean_mm_max"),
+    Rule("off_by_one_rate", "range", "Share of vertebrae named one level off", "do not publish",
+         high="off_by_one_max"),
+    Rule("all_right_rate", "range", "Share of scans named right throughout", "do not publish",
+         low="all_right_min"),
+)  # fmt: skip
+"""How well whole columns are named. Settings: the section ``gate.two_stage``."""
