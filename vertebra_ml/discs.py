@@ -182,7 +182,8 @@ def _distances(affine: Affine, voxel: Doubles, low: Any, high: Any) -> NDArray[n
 def _curve(knots: Doubles, marks: Doubles, steps: Doubles) -> Doubles:
     """Return the places at ``steps`` along the chords: a cubic spline, straight beyond its ends."""
     if len(marks) == 1:  # one vertebra does not say how it is tilted: upright
-        return marks - steps[:, None] * np.array([0.0, 0.0, 1.0])
+        upright: Doubles = marks - steps[:, None] * np.array([0.0, 0.0, 1.0])
+        return upright
     spline = CubicSpline(knots, marks, bc_type="natural")
     clipped = np.clip(steps, 0, knots[-1])
     places: Doubles = spline(clipped) + spline(clipped, 1) * (steps - clipped)[:, None]
@@ -192,7 +193,8 @@ def _curve(knots: Doubles, marks: Doubles, steps: Doubles) -> Doubles:
 def _values(levels: tuple[str, ...], knots: Doubles, steps: Doubles) -> NDArray[np.uint8]:
     """Return for each step the ordinal of the nearest level, 0 where it is beyond its reach."""
     nearest = np.abs(steps[:, None] - knots).argmin(axis=1)
-    values = np.array([ordinal(level) for level in levels], dtype=np.uint8)[nearest]
+    ordinals = np.array([ordinal(level) for level in levels], dtype=np.uint8)
+    values: NDArray[np.uint8] = ordinals[nearest]
     for upper, lower, start, end in zip(levels, levels[1:], knots, knots[1:], strict=False):
         if lower not in successors(upper):
             between = (steps > start + REACH * gap_mm(upper)) & (

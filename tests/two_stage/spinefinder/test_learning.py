@@ -20,7 +20,7 @@ RNG = np.random.default_rng(11)
 MASK = RNG.choice(np.array([0, 1, UNKNOWN], np.uint8), (2, 4, 3, 5), p=[0.6, 0.3, 0.1])
 LOGITS = RNG.normal(0, 2, (2, 4, 3, 5, 2)).astype(np.float32)
 LEVELS = RNG.choice(np.array([0, 5, 20], np.uint8), (3, 6, 7))
-VALUES = (LEVELS + RNG.normal(0, 0.6, LEVELS.shape)).astype(np.float32)[..., None]
+VALUES = (LEVELS + RNG.normal(0, 0.6, LEVELS.shape)).astype(np.float32)
 TRAINING = {
     "epochs": 3, "steps_per_epoch": 2, "batch": 2, "learning_rate": 0.01, "patience": 9,
     "minutes": 5.0,
@@ -59,11 +59,11 @@ def test_dice_and_recalls_are_those_of_the_sets() -> None:
 
 def test_the_loss_of_identification_ignores_the_background() -> None:
     told = LEVELS > 0
-    off = np.abs(VALUES[..., 0] - LEVELS)[told].mean()
+    off = np.abs(VALUES - LEVELS)[told].mean()
     assert float(networks.level_error(LEVELS, VALUES)) == pytest.approx(off, rel=1e-5)
-    rate = (np.rint(VALUES[..., 0]) == LEVELS)[told].mean()
+    rate = (np.rint(VALUES) == LEVELS)[told].mean()
     assert float(networks.level_rate(LEVELS, VALUES)) == pytest.approx(rate, rel=1e-5)
-    wild = np.where(told, VALUES[..., 0], 1e6)[..., None].astype(np.float32)
+    wild = np.where(told, VALUES, 1e6).astype(np.float32)
     assert float(networks.level_error(LEVELS, wild)) == pytest.approx(off, rel=1e-5)
     assert float(networks.level_error(0 * LEVELS, VALUES)) == 0
 
@@ -77,7 +77,7 @@ def test_figures_of_batches_of_unequal_content_are_those_of_all_together() -> No
 def test_the_published_sizes() -> None:
     detection, identification = networks.detection(), networks.identification()
     assert detection.output_shape == (None, None, None, None, 2)
-    assert identification.output_shape == (None, None, None, 1)
+    assert identification.output_shape == (None, None, None)
     kernels = [tuple(w.shape) for w in identification.weights if w.name == "kernel"]
     assert (5, 20, 256, 512) in kernels
     assert max(w.shape[-1] for w in detection.weights if w.name == "kernel") == 256

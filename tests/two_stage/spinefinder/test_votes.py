@@ -15,14 +15,14 @@ from vertebra_ml.two_stage.spinefinder.grid import Grid
 from vertebra_ml.two_stage.spinefinder.reader import NO_SPINE, STEP, SpineFinder, tiles
 from vertebra_ml.two_stage.spinefinder.votes import (
     APART,
-    THRESHOLDS,
     Candidate,
     consistent,
     counted,
 )
 from vertebra_ml.volume import Volume
 
-READER = SpineFinder(Bright(), Named(), THRESHOLDS)
+FEW = {"votes": 0.1, "votes_least": 100.0}  # the toys' networks name no edges
+READER = SpineFinder(Bright(), Named(), FEW)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_a_column_is_named_at_its_places(levels, options) -> None:  # type: igno
     marks = column(*levels)
     reading = READER.read(scan(marks, **options))
     assert reading.levels == levels
-    np.testing.assert_allclose(reading.points_mm, marks.points_mm, atol=3.0)
-    assert (reading.scores > 0.5).all()
+    np.testing.assert_allclose(reading.points_mm, marks.points_mm, atol=2.5)
+    assert (reading.scores > 0.1).all()
     assert (reading.scores <= 1).all()
     assert np.isnan(reading.spread_mm).all()
     assert reading.warnings == ()
@@ -72,7 +72,7 @@ def test_tiles_cover_every_voxel_once() -> None:
 
 def test_tiles_without_bone_are_not_looked_at() -> None:
     detection = Bright()
-    SpineFinder(detection, Named(), THRESHOLDS).read(scan(Landmarks.empty()))
+    SpineFinder(detection, Named(), FEW).read(scan(Landmarks.empty()))
     assert detection.calls == 0
 
 
@@ -130,11 +130,9 @@ def test_a_second_name_for_one_vertebra_is_dropped_with_a_warning() -> None:
     class Torn(Named):
         def predict_on_batch(self, values):  # type: ignore[no-untyped-def]
             levels = super().predict_on_batch(values)
-            return np.where(np.rint(levels) == ordinal("L1"), levels + 2.0 * (values[..., :1] > 0)
-                            * (np.indices(levels.shape)[1] % 3 == 0), levels)  # fmt: skip
+            third = np.indices(levels.shape)[1] % 3 == 0
+            return np.where((np.rint(levels) == ordinal("L1")) & third, ordinal("L3"), levels)
 
-    reading = SpineFinder(Bright(), Torn(), {"votes": 0.1, "votes_least": 1.0}).read(
-        scan(column("T11", "T12", "L1"))
-    )
+    reading = SpineFinder(Bright(), Torn(), FEW).read(scan(column("T11", "T12", "L1")))
     assert reading.levels == ("T11", "T12", "L1")
     assert any(line.startswith("L3: ") for line in reading.warnings)

@@ -39,7 +39,7 @@ def scan(
 
 
 class Bright:
-    """Says that what is brighter than the body is spine."""
+    """Says that what is brighter than the body, and nowhere near an edge, is spine."""
 
     jit_compile = False
     calls = 0
@@ -47,7 +47,10 @@ class Bright:
     def predict_on_batch(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (n, x, y, z, 1) to logits (n, x, y, z, 2)."""
         self.calls += 1
-        spine = (values[..., 0] * SCALE_HU + MIDDLE_HU > 150).astype(np.float32)
+        hu = values[..., 0] * SCALE_HU + MIDDLE_HU
+        near = (1, 3, 3, 3)
+        flat = ndimage.maximum_filter(hu, near) - ndimage.minimum_filter(hu, near) < 1
+        spine = ((hu > 150) & flat).astype(np.float32)
         return np.stack([1 - spine, spine], axis=-1)
 
 
@@ -57,7 +60,6 @@ class Named:
     jit_compile = False
 
     def predict_on_batch(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (n, y, z, 8) to (n, y, z, 1); edges take the level of their brightest neighbour."""
-        near = ndimage.maximum_filter(values.max(axis=-1), (1, 7, 7))[..., None]
-        hu = near * SCALE_HU + MIDDLE_HU
+        """Map (n, y, z, 8) to (n, y, z)."""
+        hu = values[..., 4] * SCALE_HU + MIDDLE_HU
         return np.maximum(0, (hu - BASE_HU) / STEP_HU)

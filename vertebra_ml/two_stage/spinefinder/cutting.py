@@ -57,8 +57,7 @@ def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
     elsewhere. Both are of n = 0 where no level has a place in x, y and z.
     """
     rng = np.random.default_rng([seed, 3])
-    known = np.isfinite(landmarks.points_mm).all(axis=1)
-    marks = landmarks.select([n for n, k in zip(landmarks.labels, known, strict=True) if k])
+    marks = landmarks.select([n for n in landmarks.labels if np.isfinite(landmarks[n]).all()])
     grid = Grid.over(volume)
     return Cut(_patches(volume, grid, marks, rng), _slabs(volume, grid, marks, rng))
 

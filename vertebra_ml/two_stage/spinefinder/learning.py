@@ -38,8 +38,8 @@ class Stage:
 
 def measure_detection(pairs: Sequence[tuple[Any, Any]]) -> Figures:
     """Return dice and recalls over all (masks, logits), and ``error`` = 1 - dice."""
-    counts = sum(np.asarray(networks.confusion(mask, logits), np.float64) for mask, logits in pairs)
-    hit, missed, quiet, wrong = counts
+    each = [np.asarray(networks.confusion(mask, logits), np.float64) for mask, logits in pairs]
+    hit, missed, quiet, wrong = np.sum(each, axis=0)
     dice = float(2 * hit / max(2 * hit + missed + wrong, 1))
     return {
         "dice": dice,

@@ -78,7 +78,7 @@ def detection(filters: int = DETECTION_FILTERS) -> Any:
 
 
 def identification(filters: int = IDENTIFICATION_FILTERS) -> Any:
-    """Build the 2D network: (batch, y, z, slice) -> (batch, y, z, 1), ``discs.ordinal`` or so.
+    """Build the 2D network: (batch, y, z, slice) -> (batch, y, z), ``discs.ordinal`` or so.
 
     Sides are multiples of 16; slices are 8 neighbours from left to right, one millimetre apart.
     """
@@ -88,7 +88,7 @@ def identification(filters: int = IDENTIFICATION_FILTERS) -> Any:
     value = layers.Conv2D(
         1, 1, activation="relu", bias_initializer=initializers.Constant(middle), dtype="float32"
     )
-    return Model(view, value(x), name="identification")
+    return Model(view, value(x)[..., 0], name="identification")
 
 
 def weighted_cross_entropy(mask: Any, logits: Any) -> Any:
@@ -121,11 +121,11 @@ def confusion(mask: Any, logits: Any) -> Any:
 def level_error(levels: Any, values: Any) -> Any:
     """Return the mean of how many levels off the values are, background ignored.
 
-    ``levels`` is (batch, y, z), 0 background; ``values`` (batch, y, z, 1).
+    ``levels`` and ``values`` are (batch, y, z); levels of 0 are background.
     """
     levels = ops.cast(levels, "float32")
     known = ops.cast(levels > 0, "float32")
-    off = ops.abs(values[..., 0] - levels)
+    off = ops.abs(values - levels)
     return ops.sum(known * off) / ops.maximum(ops.sum(known), 1.0)
 
 
@@ -133,5 +133,5 @@ def level_rate(levels: Any, values: Any) -> Any:
     """Return the share of labelled pixels whose rounded value is the level."""
     levels = ops.cast(levels, "float32")
     known = ops.cast(levels > 0, "float32")
-    right = ops.cast(ops.round(values[..., 0]) == levels, "float32")
+    right = ops.cast(ops.round(values) == levels, "float32")
     return ops.sum(known * right) / ops.maximum(ops.sum(known), 1.0)

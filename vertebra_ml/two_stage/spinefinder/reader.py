@@ -87,7 +87,7 @@ class SpineFinder:
             at = (start[0] + first - MIDDLE, *around)
             hu = grid.sample(volume, at, (count + SLICES - 1, *sides))
             values = np.stack([np.moveaxis(hu[i : i + SLICES], 0, -1) for i in range(count)])
-            answer = self._ask(self._identification, scaled(values))[..., 0]
+            answer = self._ask(self._identification, scaled(values))
             named = np.rint(answer).clip(0, HIGHEST).astype(np.uint8)
             votes[first : first + count] = named[(slice(None), *inner)]
         return votes
