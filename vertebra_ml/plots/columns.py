@@ -80,7 +80,7 @@ def name_steps(vertebrae: Sequence[Vertebra]) -> Figure:
 
 def _boxes(axes: Axes, errors: Sequence[NDArray[np.float64]], limit_mm: float) -> None:
     """Draw the boxes at 1, 2, ...; ``errors`` are (n,) mm of each."""
-    axes.boxplot(
+    drawn = axes.boxplot(
         list(errors), widths=0.6, patch_artist=True,
         boxprops={"facecolor": style.TRUTH, "edgecolor": style.CALM, "alpha": 0.55},
         medianprops={"color": style.INK, "linewidth": 1.6},
@@ -88,6 +88,9 @@ def _boxes(axes: Axes, errors: Sequence[NDArray[np.float64]], limit_mm: float) -
         flierprops={"marker": "o", "markersize": 2.6, "markerfacecolor": style.WRONG,
                     "markeredgecolor": "none"},
     )  # fmt: skip
+    for line in drawn["fliers"]:
+        x, y = (np.asarray(each) for each in line.get_data())
+        line.set_data(x[y <= limit_mm], y[y <= limit_mm])
     axes.axhline(limit_mm, color=style.FAINT, linestyle=(0, (4, 3)), linewidth=0.9)
     for place, each in enumerate(errors, start=1):
         beyond = int((each > limit_mm).sum())
