@@ -135,6 +135,17 @@ def test_discs_lie_on_the_landmarks_and_padding_is_unknown() -> None:
     np.testing.assert_array_equal(pictures[..., 1] == 0, truth[..., 0] == -1)
 
 
+def test_fields_are_cut_anywhere_and_what_is_cut_teaches_nothing() -> None:
+    one = far_sample()
+    targets = {id(one): spine_targets(one)}
+    shares = []
+    for step in range(30):
+        pictures, truth = detection_batch([one], targets, 1, (3, step))
+        np.testing.assert_array_equal(pictures[..., 1] == 0, truth[..., 0] == -1)
+        shares.append((truth >= 0).mean())
+    assert min(shares) < 0.5 * max(shares)
+
+
 def test_the_whole_column_is_what_serving_would_see() -> None:
     one = sample()
     (near, far), targets = whole(one)

@@ -21,7 +21,7 @@ from vertebra_ml.two_stage.compact.column import FAR, NEAR, NEAR_MM
 
 Floats = NDArray[np.float64]
 
-HEAT, PLACE, SPREAD, LEVEL = slice(0, 1), slice(1, 4), slice(4, 5), slice(5, 5 + len(LEVELS))
+PLACE, SPREAD, LEVEL = slice(1, 4), slice(4, 5), slice(5, 5 + len(LEVELS))
 OUTPUTS: Final = LEVEL.stop
 """Channels of a row: centre here (logit), to it (x, y, rows down; in UNIT), log spread, levels."""
 UNIT: Final = np.array([10.0, 10.0, 1.0])
@@ -127,19 +127,18 @@ class Sightings:
 
 def sightings(said: NDArray[np.float32]) -> Sightings:
     """Read (rows, OUTPUTS) of one column."""
-    said = said.astype(np.float64)
-    heat = expit(said[:, HEAT][:, 0])
+    heat = np.asarray(expit(said[:, 0].astype(np.float64)))
     peaks = _peaks(heat)
-    to = said[peaks][:, PLACE] * UNIT
-    names = log_softmax(said[:, LEVEL], axis=1)
+    to = said[peaks][:, PLACE].astype(np.float64) * UNIT
+    names = np.asarray(log_softmax(said[:, LEVEL].astype(np.float64), axis=1))
     around = [_around(heat, peak) for peak in peaks]
     named = [np.average(names[rows], axis=0, weights=heat[rows]) for rows in around]
     return Sightings(
         peaks + np.clip(to[:, 2], -2.5, 2.5),
         to[:, :2],
         heat[peaks],
-        np.array(named).reshape(-1, len(LEVELS)),
-        np.exp(np.clip(said[peaks][:, SPREAD][:, 0], -3.0, 5.0)),
+        np.array(named, dtype=np.float64).reshape(-1, len(LEVELS)),
+        np.exp(np.clip(said[peaks, SPREAD.start].astype(np.float64), -3.0, 5.0)),
     )
 
 

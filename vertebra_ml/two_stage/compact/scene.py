@@ -1,7 +1,7 @@
 """A CT made ready for both networks: the far scan, and views of the near one along a path."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from vertebra_ml.two_stage.compact.column import (
 )
 from vertebra_ml.two_stage.compact.grey import Floats, scaled
 from vertebra_ml.volume import Volume
+
+Value = TypeVar("Value", bound=np.generic)
 
 HALF_MM = np.array(NEAR_MM) / 2
 """From the first near voxel's centre to the first far one's: a far voxel is 2x2x2 near ones."""
@@ -88,7 +90,7 @@ class Scene:
         )
         far_planes = np.arange(high, low - 1, -1)
         near_planes = np.arange(2 * high + 1, 2 * low - 1, -1)
-        z_mm = near_planes * NEAR_MM[2]
+        z_mm: Doubles = near_planes.astype(np.float64) * NEAR_MM[2]
         xy_mm = path.at(z_mm)
         pairs = xy_mm.reshape(-1, 2, 2).mean(axis=1)
         near_view = view(self.near, near, near_planes, xy_mm / NEAR_MM[:2])
@@ -96,6 +98,6 @@ class Scene:
         return Views(*near_view, *far_view, z_mm, xy_mm)
 
 
-def as_planes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def as_planes(values: NDArray[Value]) -> NDArray[Value]:
     """Return (x, y, z) as (rows, y, x), head first: the order in which networks see it."""
     return np.ascontiguousarray(values.transpose(2, 1, 0)[::-1])

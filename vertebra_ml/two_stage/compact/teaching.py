@@ -1,7 +1,7 @@
 """Batches for both networks: stretches of stored samples, changed at random, with their targets."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from vertebra_ml.two_stage.compact.identification import TARGETS, UNIT
 from vertebra_ml.two_stage.compact.samples import Batch, Sample, chosen, shades
 
 Doubles = NDArray[np.float64]
+Value = TypeVar("Value", bound=np.generic)
 
 ROWS: Final = ((48, 0.25), (96, 0.4), (160, 0.35))
 """Near rows of a training picture, and how often: 144 to 480 mm."""
@@ -29,6 +30,10 @@ PLACE_ROWS: Final = 2.5
 """Rows that say where the centre is, to each side of it."""
 LEVEL_ROWS: Final = 2.5
 TURN_RATE, NARROW_RATE = 0.6, 0.15
+CROP_RATE: Final = 0.4
+"""How often detection sees a field cut anywhere: round a heart, half a chest, a spine alone."""
+FIELD: Final = (0.25, 0.9)
+"""Width and depth of such a field, parts of the picture."""
 
 
 def spine_targets(sample: Sample) -> NDArray[np.int8]:
@@ -58,12 +63,27 @@ def detection_batch(
         starts = [_start(have, want, rng) for have, want in zip(codes.shape, box, strict=True)]
         codes = _cropped(codes, starts, box, OUTSIDE)
         truth = _cropped(targets[id(sample)], starts, box, -1)
+        if rng.random() < CROP_RATE:
+            gone = ~_field(box, rng)
+            codes, truth = np.where(gone, OUTSIDE, codes), np.where(gone, -1, truth)
         if rng.random() < 0.5:
             codes, truth = codes[..., ::-1], truth[..., ::-1]
         (values,) = shades([codes], rng)
         pictures.append(tensor(values, codes != OUTSIDE))
         truths.append(truth)
     return np.stack(pictures), np.stack(truths)[..., None].astype(np.float32)
+
+
+def _field(box: Sequence[int], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw a narrower field: (rows, y, x), True where it reaches."""
+    inside = np.ones(tuple(box), dtype=bool)
+    for axis in (1, 2):
+        size = round(box[axis] * rng.uniform(*FIELD))
+        start = int(rng.integers(0, box[axis] - size + 1))
+        place = np.arange(box[axis])
+        kept = (place >= start) & (place < start + size)
+        inside &= kept.reshape([-1 if i == axis else 1 for i in range(3)])
+    return inside
 
 
 def identification_batch(samples: Sequence[Sample], size: int, seed: Sequence[int]) -> Batch:
@@ -187,8 +207,8 @@ def _start(have: int, want: int, rng: np.random.Generator) -> int:
 
 
 def _cropped(
-    values: NDArray[np.generic], starts: Sequence[int], shape: Sequence[int], fill: int
-) -> NDArray[np.generic]:
+    values: NDArray[Value], starts: Sequence[int], shape: Sequence[int], fill: int
+) -> NDArray[Value]:
     """Return a block of ``shape`` from ``starts`` on, which may lie outside: filled there."""
     out = np.full(tuple(shape), fill, dtype=values.dtype)
     target, source = [], []
