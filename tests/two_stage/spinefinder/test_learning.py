@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -102,8 +103,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, lis
         marks = column("T12", "L1", top=30.0)
         arrays = cut(scan(marks), marks, seed)
         small = {
-            "detection": {k: v[:, 16:48, 16:48, 24:56] for k, v in arrays.detection.items()},
-            "identification": {k: v[..., 16:64, :96] for k, v in arrays.identification.items()},
+            "detection": {k: v[:, 24:40, 24:40, 32:48] for k, v in arrays.detection.items()},
+            "identification": {k: v[..., 24:56, 16:48] for k, v in arrays.identification.items()},
         }
         for stage, content in small.items():
             path = folder / stage / f"case-{seed}.npz"
@@ -115,7 +116,11 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, lis
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let both networks have two channels."""
+    """Let both networks have two channels, and run without being traced: steps are few."""
+    compiled = keras.Model.compile
+    monkeypatch.setattr(
+        keras.Model, "compile", lambda *args, **how: compiled(*args, **how, run_eagerly=True)
+    )
     build = {name: getattr(networks, name) for name in ("detection", "identification")}
     for name, function in build.items():
         monkeypatch.setattr(networks, name, lambda function=function: function(2))
