@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 from tests.answers import answer, grid, height
+from vertebra_ml.anatomy import LEVELS, USUAL
 from vertebra_ml.outputs import page
 from vertebra_ml.outputs.answer import Answer
 from vertebra_ml.prepare import project
@@ -90,6 +91,23 @@ def test_a_case_without_any_level():
     reader, _ = read(answer(grid(), {}, ("T12", "L3")))
     assert "T12 and L3 not in this scan." in reader.words
     assert len(reader.links) == 1
+
+
+def test_a_whole_column_is_told_in_spans():
+    spine = {level: (0.0, 0.0, 20.0 - place) for place, level in enumerate(USUAL) if level != "T5"}
+    reader, text = read(answer(grid(), spine, ("T5", "T13", "L6")))
+    assert "C1–C7, T1–T4, T6–T12 and L1–L5 found; T5, T13 and L6 not in this scan." in reader.words
+    assert text.count("<tr") == 1 + 26
+    assert len(reader.links) == 1 + 23
+
+
+def test_of_many_levels_that_are_not_in_the_scan_the_table_has_one_line():
+    lumbar = {"L4": (0, 0, 5), "L5": (0, 0, -5)}
+    missing = tuple(level for level in LEVELS if level not in lumbar)
+    reader, text = read(answer(grid(), lumbar, missing))
+    assert "L4 and L5 found; C1–C7, T1–T13, L1–L3 and L6 not in this scan." in reader.words
+    assert text.count("<tr") == 1 + 2 + 1
+    assert "24 others" in reader.words
 
 
 def test_mips_alone_have_views_but_no_slices():

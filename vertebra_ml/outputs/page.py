@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from vertebra_ml.affines import spacing_of
+from vertebra_ml.anatomy import successors
 from vertebra_ml.outputs.answer import Answer
 from vertebra_ml.outputs.formats import Files
 from vertebra_ml.outputs.page_style import STYLE
@@ -45,13 +46,15 @@ COLUMNS: Final = (
 
 MEANING: Final = (
     "Slices are counted in the order of the file; millimetres are those of its own coordinates "
-    "(RAS). The score says how sure the model is of the whole answer, the last column how far off "
-    "the height may be nine times in ten."
+    "(RAS). The score says how sure the model is of the whole answer, the last column within what "
+    "distance the truth lies nine times in ten."
 )
 PROJECTIONS: Final = (
     "Greatest values along the beam: from behind and from the side. Each line is a level with its "
-    "score."
+    "score, each ring a vertebra's centre where the model tells it."
 )
+FEW: Final = 6
+"""Levels up to which each is named one by one, and has a line and a large slice of its own."""
 WINDOW: Final = "Soft tissue window (width 400, level 50), the patient's right at the left."
 
 
@@ -91,7 +94,21 @@ def _lead(answer: Answer) -> str:
 
 
 def _listed(words: tuple[str, ...]) -> str:
+    """Return the words as one reads them aloud; of many levels the spans of neighbours."""
+    if len(words) > FEW:
+        words = tuple(_spans(words))
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _spans(levels: tuple[str, ...]) -> list[str]:
+    """Return C1–C7, T2 for levels head to foot; one region's stand together, T13 and L6 alone."""
+    runs: list[list[str]] = []
+    for level in levels:
+        if runs and level in successors(runs[-1][-1]) and level[0] == runs[-1][-1][0]:
+            runs[-1].append(level)
+        else:
+            runs.append([level])
+    return [run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
 
 
 def _warnings(answer: Answer) -> str:
@@ -107,12 +124,17 @@ def _table(answer: Answer) -> str:
     heads = "".join(
         f"<th>{escape(name)}<small>{escape(unit)}</small></th>" for _, name, unit, *_ in shown
     )
+    many = len(answer.prediction.missing) > FEW
     lines = [
         f"<tr{'' if row['found'] else ABSENT}>"
         + "".join(f"<td>{escape(_said(row[key], digits))}</td>" for key, _, _, digits, _ in shown)
         + "</tr>"
         for row in rows
+        if row["found"] or not many
     ]
+    if many:  # named above, one by one in the tables of the batch
+        rest = f"<td>{len(answer.prediction.missing)} others</td><td>not in this scan</td>"
+        lines.append(f"<tr{ABSENT}>{rest}{'<td></td>' * (len(shown) - 2)}</tr>")
     return f'<div class="wide"><table><tr>{heads}</tr>{"".join(lines)}</table></div>'
 
 
@@ -133,8 +155,9 @@ def _slices(answer: Answer) -> str:
     pictures = "".join(
         _figure(png, f"Axial slice of {level}", "") for level, png in answer.slice_pngs.items()
     )
+    size = "slices many" if len(answer.slice_pngs) > FEW else "slices"
     return (
-        f'<section><h2>Axial slices</h2><div class="slices">{pictures}</div>'
+        f'<section><h2>Axial slices</h2><div class="{size}">{pictures}</div>'
         f'<p class="small">{escape(WINDOW)}</p></section>'
     )
 

@@ -30,6 +30,7 @@ img { max-width: 100%; height: auto; display: block; }
 .slices { display: grid; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr)); gap: 1rem;
   align-items: start; }
 .slices img { width: 100%; }
+.slices.many { grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; }
 .facts { font-size: .87rem; margin: 0; display: grid; gap: .25rem 1.2rem;
   grid-template-columns: max-content 1fr max-content 1fr; }
@@ -48,6 +49,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; }
   figure, tr, .warning, section, footer { break-inside: avoid; }
   figure > img { max-height: 68mm; width: auto; }
   .slices { display: flex; flex-wrap: wrap; gap: .5rem; } .slices img { width: auto; height: 68mm; }
+  .slices.many img { height: 46mm; }
   footer { margin-top: .6rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   @page { size: A4; margin: 12mm; } }
