@@ -24,6 +24,12 @@ CHANGES = {
     "phantoms.workers": 2,
     "models.slice_spotter.epochs": 1, "models.slice_spotter.steps_per_epoch": 2,
     "models.slice_spotter.batch": 2, "models.slice_spotter.validation_fields": 1,
+    "samples.phantoms.train": {"trunks": 1, "scans": 0},
+    "samples.phantoms.validation": {"trunks": 1, "scans": 0},
+    "models.two_stage.detection.epochs": 1, "models.two_stage.detection.steps_per_epoch": 1,
+    "models.two_stage.detection.batch": 1, "models.two_stage.identification.epochs": 1,
+    "models.two_stage.identification.steps_per_epoch": 1,
+    "models.two_stage.identification.batch": 1,
     "evaluate.phantoms": 1, "evaluate.bootstrap": 50,
     "gate.median_mm_max": 1e6, "gate.gross_rate_max": 1.0, "gate.presence_min": 0.0,
 }  # fmt: skip

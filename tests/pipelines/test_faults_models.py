@@ -33,13 +33,13 @@ PHANTOMS = {
 
 KEPT = """
 from pathlib import Path
-from pipelines import phantoms
+from pipelines import people, phantoms
 from pipelines.products import product_key
 from pipelines.stage import projection_of
 from vertebra_ml.config import load
 params = load(Path("params.yaml"))
 key = product_key(phantoms.MADE_BY, projection_of(params) | {"seed": params.seed})
-print(*(f"{key}-{person.name}.npz" for person in phantoms.people_of(params)))
+print(*(f"{key}-{person.name}.npz" for person in people.people_of(params, params.phantoms)))
 """
 """Says under which names the stage ``phantoms`` keeps what it has finished."""
 

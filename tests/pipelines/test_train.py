@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import train
+from pipelines import teach_slice_spotter, teach_two_stage, train
 from tests.models import toys
 from tests.models.tiny import TINY
 from vertebra_ml.config import Params, load
@@ -29,7 +29,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_both_tables_are_taken(prepared: Path) -> None:
     (prepared / "mips.csv").write_text(HEADER + "a,p1,real,train,L3\nb,p2,real,test,L3\n")
     (prepared / "phantoms.csv").write_text(HEADER + "c,p3,phantom,validation,T12 L3\n")
-    table = train.training_table()
+    table = teach_slice_spotter.training_table()
     assert list(table["path"]) == ["prepared/mips/a.npz", "prepared/phantoms/c.npz"]
 
 
@@ -38,13 +38,13 @@ def test_mips_alone_are_enough(prepared: Path, phantoms: str | None) -> None:
     (prepared / "mips.csv").write_text(HEADER + "007,p1,real,train,\n")
     if phantoms is not None:
         (prepared / "phantoms.csv").write_text(phantoms)
-    assert list(train.training_table()["path"]) == ["prepared/mips/007.npz"]
+    assert list(teach_slice_spotter.training_table()["path"]) == ["prepared/mips/007.npz"]
 
 
 def test_no_archive_at_all_is_one_line(prepared: Path) -> None:
     (prepared / "phantoms.csv").write_text(HEADER)
     with pytest.raises(DatasetError, match=r"mips.csv.*no archive at all"):
-        train.training_table()
+        teach_slice_spotter.training_table()
 
 
 def test_one_level_after_another(prepared: Path, tmp_path: Path) -> None:
@@ -87,17 +87,36 @@ def settings(uri: str, level: str, start: str) -> Params:
 
 def test_the_start_is_a_folder_of_its_own(tmp_path: Path) -> None:
     out, start = tmp_path / "models" / "slice_spotter", tmp_path / "l3"
-    assert train.start_folder("", out, "") is None
+    assert teach_slice_spotter.start_folder("", out, "") is None
     with pytest.raises(ModelError, match=r"l3.*no model.weights.h5"):
-        train.start_folder(str(start), out, "")
+        teach_slice_spotter.start_folder(str(start), out, "")
     start.mkdir()
     (start / "model.weights.h5").touch()
-    assert train.start_folder(str(start), out, "") == start
+    assert teach_slice_spotter.start_folder(str(start), out, "") == start
     with pytest.raises(ModelError, match=r"DVC empties first.*copy that model"):
-        train.start_folder(str(out), out, "")
+        teach_slice_spotter.start_folder(str(out), out, "")
 
 
 def test_a_registered_start_is_fetched(tmp_path: Path) -> None:
     out, uri = tmp_path / "out", f"sqlite:///{tmp_path}/mlflow.db"
     with pytest.raises(ModelError, match="no such model in this registry"):
-        train.start_folder("models:/nobody@production", out, uri)
+        teach_slice_spotter.start_folder("models:/nobody@production", out, uri)
+
+
+def test_an_unknown_kind_is_one_line() -> None:
+    with pytest.raises(ModelError, match=r"'three_stage'.*slice_spotter, two_stage"):
+        train.teacher("three_stage")
+
+
+def test_samples_are_dealt_by_their_table(prepared: Path) -> None:
+    with pytest.raises(DatasetError, match=r"samples.csv.*no sample at all"):
+        teach_two_stage.sample_table()
+    rows = (
+        "a,p1,verse,train,L3\nb,p2,plain,test,L3\nc,c,phantom,validation,L3\nd,d,phantom,train,L3\n"
+    )
+    (prepared / "samples.csv").write_text(HEADER + rows)
+    paths = teach_two_stage.paths_of(teach_two_stage.sample_table())
+    assert {part: [p.stem for p in found] for part, found in paths["detection"].items()} == {
+        "train": ["a", "d"], "validation": ["c"],
+    }  # fmt: skip
+    assert paths["identification"]["train"][0] == Path("prepared/identification/a.npz")

@@ -8,8 +8,10 @@ import pytest
 
 from tests.pipelines.conftest import Run, change_params
 
-STAGES = ("index", "validate", "split", "project", "phantoms", "train@slice_spotter",
-          "evaluate@slice_spotter", "publish@slice_spotter")  # fmt: skip
+KINDS = ("slice_spotter", "two_stage")
+STAGES = ("index", "validate", "split", "project", "phantoms", "samples",
+          *(f"{stage}@{kind}" for stage in ("train", "evaluate", "publish") for kind in KINDS),
+          )  # fmt: skip
 
 
 def _ran(text: str) -> set[str]:
@@ -23,7 +25,8 @@ def test_repro(project: Path, run: Run) -> None:
     first = run("dvc", "repro")
     assert first.returncode == 0, first.stderr[-3000:]
     assert _ran(first.stdout) == set(STAGES)
-    for gate in ("raw", "split", "mips", "phantoms", "metrics-slice_spotter"):
+    gates = ("raw", "split", "mips", "phantoms", "detection", "identification")
+    for gate in (*gates, *(f"{what}-{kind}" for what in ("inputs", "metrics") for kind in KINDS)):
         verdict = project / "reports" / "validation" / f"{gate}.verdict.json"
         assert json.loads(verdict.read_text())["passed"], gate
     second = run("dvc", "repro")
@@ -40,12 +43,12 @@ def test_repro(project: Path, run: Run) -> None:
     assert pulled.returncode == 0, pulled.stderr
     third = run("dvc", "repro")
     assert third.returncode == 0, third.stderr
-    assert _ran(third.stdout) == {"publish@slice_spotter"}
+    assert _ran(third.stdout) == {f"publish@{kind}" for kind in KINDS}
     assert (project / "dvc.lock").read_text() == lock
 
     # A quality gate that is missed stops before anything is published.
     change_params(project, {"gate.median_mm_max": 0.001, "evaluate.phantoms": 0})
-    fourth = run("dvc", "repro")
+    fourth = run("dvc", "repro", "publish@slice_spotter")
     assert fourth.returncode != 0
     assert _ran(fourth.stdout) == {"evaluate@slice_spotter"}
     assert "gate metrics-slice_spotter: found Median error" in fourth.stderr

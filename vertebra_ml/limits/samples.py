@@ -35,7 +35,7 @@ LONG_MM = 60.0
 def read_sample(path: Path) -> dict[str, NDArray[Any]]:
     """Read every array of a sample. Raises DatasetError where one is missing or unreadable."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise _fault(path, "no such file") from error
