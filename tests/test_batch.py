@@ -301,6 +301,59 @@ def test_equal_cases_keep_their_order_among_the_worst(tmp_path):
     assert [each.prediction.case for each in found.pictures] == ["a", "b"]
 
 
+def test_several_models_answer_each_scan_that_is_read_once(tmp_path):
+    read: list[str] = []
+
+    def opened(name: str) -> Volume:
+        read.append(f"{name} scan")
+        return volume()
+
+    def truth(name: str) -> Truth:
+        read.append(f"{name} labels")
+        return labelled(50)
+
+    cases = [
+        Case(n, n, Path(f"{n}.nii.gz"), "plain", partial(opened, n), partial(truth, n))
+        for n in ("a", "b")
+    ]
+    models = {tmp_path / "one": Fixed(a=OSError("gone")), tmp_path / "two": Fixed(b=80.0)}
+    progress: list[None] = []
+    found = batch.compare_all(models, cases, on_progress=lambda: progress.append(None))
+    assert sorted(read) == ["a labels", "a scan", "b labels", "b scan"]
+    assert len(progress) == 2
+    one, two = found[tmp_path / "one"], found[tmp_path / "two"]
+    assert ([row["case"] for row in one.rows], ids_in(tmp_path / "one")) == (["b"], ["b"])
+    assert [row["error_mm"] for row in two.rows] == [0.0, 30.0]
+    assert (len(one.failures), two.failures) == (1, [])
+    assert [each.case for each in two.scans] == ["a", "b"]
+    alone = batch.evaluate_all(Fixed(b=80.0), cases, out=tmp_path / "alone")
+    assert alone.rows == two.rows
+    for name in ("slices.csv", "slices.json"):
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_what_cannot_be_read_is_a_line_of_every_model(tmp_path):
+    asked: list[None] = []
+
+    def refuse() -> Truth:
+        asked.append(None)
+        raise DatasetError("labels.json", found="x", expected="y", fix="z")
+
+    def broken() -> Volume:
+        raise DatasetError("scan.nii", found="x", expected="y", fix="z")
+
+    cases = [
+        Case("a", "a", Path("a.nii.gz"), "plain", volume, refuse),
+        case_of("b", broken, labelled(50)), case_of("c", truth=labelled(50)),
+    ]  # fmt: skip
+    models = {tmp_path / name: Fixed() for name in ("one", "two")}
+    for each in batch.compare_all(models, cases).values():
+        first, second = each.failures
+        assert ("labels.json" in first, "scan.nii" in second) == (True, True)
+        assert [row["case"] for row in each.rows] == ["c"]
+    assert len(asked) == 1
+
+
 def test_a_broken_label_file_is_a_line(tmp_path):
     def refuse() -> Truth:
         raise DatasetError("labels.json", found="x", expected="y", fix="z")

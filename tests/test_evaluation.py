@@ -8,9 +8,11 @@ import pandas as pd
 
 from vertebra_ml import metrics
 from vertebra_ml.batch import Evaluation, Picture
-from vertebra_ml.evaluation import Measures, in_words, write_evaluation
-from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
+from vertebra_ml.evaluation import Measures, in_words, write_comparison, write_evaluation
+from vertebra_ml.id_rates import SCAN_COLUMNS, Scan
+from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, Truth
 from vertebra_ml.mip import Mip, MipPair
+from vertebra_ml.volume import Source
 
 MEASURES = Measures(gross_mm=20, bootstrap=20, seed=1)
 
@@ -76,3 +78,68 @@ def test_words_for_a_terminal():
 def test_nothing_found_is_told(tmp_path):
     summary = write_evaluation(tmp_path, Evaluation(), MEASURES, title="t", facts={})
     assert "Nothing was measured" in in_words(Evaluation(), summary)
+
+
+SPINE = {level: (0.0, 0.0, 300.0 - 30 * i) for i, level in enumerate(("C7", "T1", "T2", "L1"))}
+
+
+def column(*moved_mm: float) -> Evaluation:
+    """Return answers of a model that names columns: a case each, all its points moved along x."""
+    evaluation = Evaluation(failures=["x: failed"])
+    for number, mm in enumerate(moved_mm):
+        marks = Landmarks.of({name: (x + mm, y, z) for name, (x, y, z) in SPINE.items()})
+        said = Prediction(
+            f"c{number}", marks, ("L2",), (None,) * 4, ModelIdentity("m"), 1.0, ("a; <b>",)
+        )
+        truth = Truth(Landmarks.of(SPINE), tuple(SPINE))
+        source = Source(np.diag([1.0, 1.0, 2.0, 1.0]), (50, 50, 200))
+        evaluation.rows.extend(metrics.score(said.case, "plain", truth, said, source))
+        evaluation.predictions.append(said)
+        evaluation.scans.append(Scan(said.case, "plain", truth, said))
+    return evaluation
+
+
+def test_answers_that_name_columns_have_rates_and_a_row_a_scan(tmp_path):
+    evaluation = column(0.0, 3.0, 25.0)
+    summary = write_evaluation(tmp_path, evaluation, MEASURES, title="t", facts={})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+    named = summary["identification"]
+    assert (named["overall"]["identified"], named["overall"]["labelled"]) == (8, 12)
+    assert list(named["regions"]) == ["cervical", "thoracic", "lumbar"]
+    assert named["overall"]["mean_mm"] == 1.5
+    scans = pd.read_csv(tmp_path / "scans.csv")
+    assert tuple(scans.columns) == SCAN_COLUMNS
+    assert list(scans["identified"]) == [4, 4, 0]
+    assert list(scans["all_right"]) == [True, True, False]
+    words = in_words(evaluation, summary)
+    assert "all: 8 of 12 named right (66.7 %), mean 1.5 mm, 0 invented" in words
+    assert words.endswith("all right: 2 of 3 scans")
+
+
+def test_heights_alone_leave_no_rates(tmp_path):
+    summary = written(tmp_path)
+    assert "identification" not in summary
+    assert "Vertebrae named right" not in (tmp_path / "report.html").read_text()
+
+
+def test_models_stand_side_by_side(tmp_path):
+    models = {
+        "good": (tmp_path / "g", column(0.0, 1.0)), "<bad>": (tmp_path / "b", column(22.0, 0.0)),
+        "heights": (tmp_path / "h", found()),
+    }  # fmt: skip
+    summaries = write_comparison(tmp_path, models, MEASURES, title="three", facts={"data": "d"})
+    table = pd.read_csv(tmp_path / "models.csv")
+    assert list(table["model"]) == ["good", "<bad>", "heights"]
+    assert list(table["id_rate"])[:2] == [1.0, 0.5]
+    assert np.isnan(table["id_rate"][2])
+    assert list(table["failed"]) == [1, 1, 1]
+    assert table["mean_identified_mm"][0] == 0.5
+    for name, (folder, _) in models.items():
+        assert json.loads((folder / "metrics.json").read_text()) == summaries[name]
+        assert (folder / "scans.csv").exists() == (name != "heights")
+        assert not (folder / "report.html").exists()
+    page = (tmp_path / "report.html").read_text()
+    assert "<bad>" not in page
+    assert page.index("Models side by side") < page.index('<h1 class="model">good')
+    assert page.count("<h2>Vertebrae named right</h2>") == 2
+    assert "nan" not in page.split("<body>")[1].lower().split("data:")[0]

@@ -2,6 +2,7 @@
 
 import io
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from vertebra_ml import metrics, plots
+from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.id_rates import Vertebra
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, Truth
 from vertebra_ml.mip import Mip, MipPair
-from vertebra_ml.plots.overlay import Sheet
-from vertebra_ml.plots.overlay import _spread as spread
+from vertebra_ml.plots.said import spans
+from vertebra_ml.plots.sheet import Sheet, spread
 
 
 def pair(rows: int = 300, columns: tuple[int, int] = (260, 180), pixel: float = 1.0) -> MipPair:
@@ -188,4 +191,96 @@ def test_charts_of_nothing_are_drawn():
         plots.reliability_diagram(metrics.reliability(empty, 4, right_mm=20)),
         plots.training_curves(pd.DataFrame()),
     ):
+        assert plots.png(figure, 40).startswith(b"\x89PNG")
+
+
+SPINE = {level: (5.0, -4.0, 480.0 - 11 * i) for i, level in enumerate(LEVELS)}
+
+
+def whole(moved_mm: float = 2.0, without: tuple[str, ...] = ("C1", "L6")) -> Prediction:
+    """Return an answer that names a whole column, each point moved to the left."""
+    points = {k: (x - moved_mm, y, z) for k, (x, y, z) in SPINE.items() if k not in without}
+    marks = Landmarks.of(points)
+    places = (None,) * len(marks)
+    return Prediction("case-2", marks, without, places, ModelIdentity("m"), 0.1, ("a gap",))
+
+
+def test_a_whole_column_is_drawn_as_points_with_names_in_both_views():
+    truth = Truth(Landmarks.of(SPINE), tuple(SPINE))
+    figure, sheet = plots.overlay(pair(), whole(), truth), Sheet.of(pair(), whole(), truth)
+    (axes,) = figure.axes
+    rings = [line for line in axes.lines if line.get_marker() == "o"]
+    hollow = [line for line in rings if line.get_markerfacecolor() == "none"]
+    assert (len(hollow), len(rings) - len(hollow)) == (2 * len(LEVELS), 2 * (len(LEVELS) - 2))
+    drawn = {round(float(line.get_xdata()[0]), 4) for line in rings if line not in hollow}
+    mips = (sheet.pair.frontal, sheet.pair.sagittal)
+    across = [sheet.x(mip, mm) for mip, mm in zip(mips, (3.0, -4.0), strict=True)]
+    assert drawn == {round(x, 4) for x in across}
+    names = [text.get_text() for text in figure.findobj(Text)]
+    assert all(names.count(level) == 2 for level in LEVELS)  # labels, at either side
+    assert sum(name.endswith("  2.0 mm") for name in names) == len(LEVELS) - 2
+    said = "\n".join(names)
+    assert "Labelled, but not found: C1, L6." in said
+    assert "Warning: a gap" in said
+    places = [t.get_position()[1] for t in figure.findobj(Text) if t.get_text() in LEVELS]
+    assert np.diff(sorted(places)[::2]).min() > 0.15  # names do not lie on each other
+
+
+def test_a_column_says_what_is_wrong_with_a_name():
+    truth = Truth(Landmarks.of({"L1": SPINE["L1"]}), ("L1", "L2"))
+    said = words(plots.overlay(pair(), whole(30.0), truth))
+    for line in (
+        "L1  30.0 mm",
+        "L2  not labelled",
+        "T12  not in scan",
+        "not to be in this scan: C1",
+    ):
+        assert line in said
+    assert "No vertebra was found." in words(plots.overlay(pair(), whole(without=LEVELS), truth))
+    plots.png(plots.overlay(pair(), whole()), 40)
+
+
+SPANS = [
+    (("C1",), "C1"),
+    (("C1", "C2", "C3", "C7", "T1"), "C1–C3, C7, T1"),
+    (("T12", "L1", "L2", "L5", "L6"), "T12, L1–L2, L5–L6"),
+    (("T11", "T12", "T13"), "T11–T13"),
+    ((), ""),
+]
+
+
+@pytest.mark.parametrize(("levels", "expected"), SPANS)
+def test_levels_are_drawn_together_in_words(levels, expected):
+    assert spans(reversed(levels)) == expected
+
+
+def judged() -> list[Vertebra]:
+    return [
+        Vertebra(f"c{i}", "x", level, labelled=True, answered=i != 3, levels_off=float(i % 2),
+                 error_mm=math.nan if i == 3 else 1.0 + i + 30 * (i == 8))
+        for level in LEVELS
+        for i in range(9)
+    ] + [Vertebra("c9", "x", "L6", labelled=False, answered=True)]  # fmt: skip
+
+
+def test_boxes_hold_every_level_and_count_what_lies_beyond():
+    figure = plots.error_boxes(judged(), limit_mm=20)
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"{n}\n8" for n in LEVELS]
+    assert words(axes).count("1 ↑") == len(LEVELS)
+    plots.png(figure, 60)  # lays it out
+    boxes = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))  # names stand apart
+
+
+def test_names_are_counted_by_the_vertebra_they_were_put_on():
+    figure = plots.name_steps([v for v in judged() if v.level in ("T12", "L1")])
+    (axes,) = figure.axes
+    cells = {(t.get_position()[::-1], t.get_text()) for t in axes.texts}
+    # even cases lie right (five), odd ones a step down (three), one has no answer
+    assert cells == {((row, x), n) for row in (0, 1) for x, n in ((3, "5"), (4, "3"), (7, "1"))}
+
+
+def test_charts_of_no_column_are_drawn():
+    for figure in (plots.error_boxes([], limit_mm=20), plots.name_steps([])):
         assert plots.png(figure, 40).startswith(b"\x89PNG")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vertebra_ml import metrics, plots, report
+from vertebra_ml import id_rates, metrics, plots, report
+from vertebra_ml.report.names import SCAN_ROWS, worst_first
 
 ROWS = [
     {"case": f"c{i}", "group": "phantom" if i < 8 else "plain", "level": level, "present": True,
@@ -154,3 +155,27 @@ def test_phantoms_of_unlike_ranges_are_phantoms_too():
     table = metrics.as_table([row | {"group": "phantom-unlike"} for row in ROWS])
     assert "labelled data sets" not in report.measured_on(table)
     assert "10 phantoms" in report.measured_on(table)
+
+
+def scan_rows(count: int) -> list[dict[str, object]]:
+    return [
+        {"case": f"c{i}", "group": "plain", "labelled": 5, "identified": 5 - i % 3, "missed": 0,
+         "invented": 0, "mean_mm": 1.0, "max_mm": float(i), "shift_levels": -1, "all_right": False,
+         "warnings": "<script>"}
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def test_scans_are_listed_worst_first_and_limited():
+    ordered = [row["case"] for row in worst_first(scan_rows(6))]
+    assert ordered == ["c5", "c2", "c4", "c1", "c3", "c0"]  # fewest named right, then farthest off
+    table = metrics.as_table(ROWS)
+    summary = metrics.summarise(table, gross_mm=20, bootstrap=5, seed=1)
+    summary["identification"] = id_rates.summarise([], bootstrap=5, seed=1)
+    text = page(summary=summary, scans=scan_rows(SCAN_ROWS + 2))
+    tags(text)
+    assert "2 better scans are in scans.csv" in text
+    assert "1 to the head" in text
+    assert "<script" not in text
+    assert "20 mm away" in text
+    assert "100 mm for one without an answer" in text
