@@ -1,7 +1,8 @@
 """Every kind of bad input there is, in one table: name -> how to make it, what its line must say.
 
 Groups lie in ``tests/bad``. The table is run on the command line (tests/cli/test_bad_input.py) and
-over REST (tests/serving/test_bad_input.py); kinds that only make sense in one of them say so.
+over REST (tests/serving/test_bad_input.py); kinds that only make sense in one of them say so. Those
+of ``label`` are run in tests/cli/test_bad_keypoints.py.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Final
 from tests.bad.archives import OURS, THESIS
 from tests.bad.dicom import COMPRESSED, DICOM
 from tests.bad.enhanced import ENHANCED
+from tests.bad.keypoints import KEYPOINTS
 from tests.bad.kind import Bad
 from tests.bad.nifti import GZIP, NIFTI
 from tests.bad.paths import PATHS
@@ -28,6 +30,7 @@ GROUPS: Final[dict[str, dict[str, Bad]]] = {
     "published MIP archive": THESIS,
     "path": PATHS,
     "raw": RAW,
+    "keypoints": KEYPOINTS,
 }
 BAD: Final = {name: kind for group in GROUPS.values() for name, kind in group.items()}
 assert len(BAD) == sum(map(len, GROUPS.values())), "two kinds of one name"

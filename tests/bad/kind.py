@@ -7,6 +7,8 @@ from typing import Final
 
 LOCATE, CONTENT, PATH = "locate", "content", "path"
 EVERY_FACE: Final = (LOCATE, CONTENT, PATH)
+LABEL: Final = "label"
+"""The command `label`, which takes no scans; what is bad there is no scan's kind."""
 ON_DISK: Final = (LOCATE, PATH)
 """Faces that see a file system: a request's ``content`` has no neighbours, links or endings."""
 
@@ -22,7 +24,8 @@ class Bad:
     make : writes it into a folder of its own and returns the path to be handed over; what it
         writes is named after that folder, so that every kind has an id of its own.
     words : regular expression that the line must hold.
-    faces : where it can be handed over: the command ``locate``, REST's ``content`` and ``path``.
+    faces : where it can be handed over: the command ``locate``, REST's ``content`` and ``path``;
+        or the command ``label`` alone.
     content_words : where the line about ``content`` must hold something else.
     """
 

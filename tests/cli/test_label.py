@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from typer.testing import CliRunner
@@ -36,6 +38,12 @@ def run(*words: object) -> tuple[int, str, str]:
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "labels.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def spines(folder: Path) -> list[dict[str, Any]]:
+    content: dict[str, Any] = json.loads((folder / "labels.json").read_text())
+    assert content["format"]["frame"] == "RAS"
+    return list(content["spines"])
 
 
 def test_every_candidate_has_a_row_in_the_order_of_its_file(tmp_path: Path) -> None:
@@ -76,7 +84,40 @@ def test_a_column_that_does_not_show_its_level_gets_a_note(tmp_path: Path) -> No
     assert status == 0
     assert "note:" in errors
     assert "cannot tell which vertebrae these are" in errors
-    assert all(row["level"].startswith("T") for row in rows(tmp_path / "out"))
+    found = rows(tmp_path / "out")
+    assert all(row["level"].startswith("T") for row in found)
+    (told,) = spines(tmp_path / "out")
+    assert told["can_tell"] is False
+    assert told["doubt"] in errors
+    middle = told["candidates"][len(found) // 2]
+    assert len(middle["likeliest"]) == 3
+    assert all(f"{level} (" in told["doubt"] for level in middle["likeliest"])
+
+
+def test_the_document_says_the_same_as_the_table(tmp_path: Path) -> None:
+    spine(tmp_path / "one.json", "T9", "L5")
+    spine(tmp_path / "two.json", "C1", "T4")
+    run(tmp_path / "one.json", tmp_path / "two.json", "--out", tmp_path / "out")
+    told = spines(tmp_path / "out")
+    assert [(each["spine"], each["can_tell"], each["doubt"]) for each in told] == [
+        ("one", True, ""), ("two", True, ""),
+    ]  # fmt: skip
+    flat = [{"spine": each["spine"], **row} for each in told for row in each["candidates"]]
+    likeliest = [row.pop("likeliest") for row in flat]
+    assert [{key: str(value) for key, value in row.items()} for row in flat] == rows(
+        tmp_path / "out"
+    )
+    for row, chances in zip(flat, likeliest, strict=True):
+        assert chances[row["level"]] == row["probability"]
+        assert list(chances.values()) == sorted(chances.values(), reverse=True)
+
+
+def test_a_file_name_that_is_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.json")
+    spine(path, "T9", "L5")
+    assert run(path, "--out", tmp_path / "out")[0] == 0
+    assert {row["spine"] for row in rows(tmp_path / "out")} == {"caf\\udce9"}
+    assert spines(tmp_path / "out")
 
 
 def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:

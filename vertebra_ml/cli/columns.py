@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from vertebra_ml.cli.talk import bar, collected, finish, one_line_errors
-from vertebra_ml.outputs.files import check_folder, replace_text
+from vertebra_ml.cli.talk import bar, collected, finish, note, one_line_errors
+from vertebra_ml.errors import DatasetError
+from vertebra_ml.outputs.files import check_folder, replace_bytes
 
 Keypoints = Annotated[
     list[Path],
@@ -38,30 +39,49 @@ def label(
     candidate is judged to be no vertebra. A spine that does not show which vertebrae these are
     gets a note: its levels are then the likeliest of several, as the probability says.
 
+    OUT/labels.json says the same a spine at a time, with that doubt in words (can_tell, doubt)
+    and the likeliest levels of each candidate.
+
     A file that cannot be read is one line here; the others are done, and the exit status is 1.
     """
     from vertebra_ml.chain import label as named
-    from vertebra_ml.outputs.labels import label_rows, labels_text
+    from vertebra_ml.outputs.labels import label_rows, labels_text, spine_entry, spines_text
     from vertebra_ml.readers.keypoints import read_keypoints
 
     check_folder(out)
     failures: list[str] = []
-    rows, unsure = [], []
+    rows, told, unsure = [], [], []
     spines = _spines(keypoints)
     with bar(len(spines), "label") as progress:
         for path, spine in spines.items():
             with collected(failures, path):
+                _check_file(path)
                 candidates = read_keypoints(path).candidates
                 labelling = named(candidates)
                 rows += label_rows(spine, candidates, labelling)
+                told.append(spine_entry(spine, candidates, labelling))
                 unsure += [] if labelling.can_tell else [f"{path}: {labelling.doubt()}"]
             progress.update()
     target = out / "labels.csv"
-    replace_text(target, labels_text(rows))
+    for place, text in {
+        target: labels_text(rows), out / "labels.json": spines_text(told, failures),
+    }.items():  # fmt: skip
+        replace_bytes(place, text.encode(errors="backslashreplace"))  # names may be no UTF-8
     for line in unsure:
-        typer.echo(f"note: {line}", err=True)
+        note(line)
     typer.echo(f"{len(spines) - len(failures)} of {len(spines)} spines labelled: {target}")
     finish(failures)
+
+
+def _check_file(path: Path) -> None:
+    """Raise DatasetError for what is no file: a pipe or a device would be read for ever."""
+    if not path.is_file():
+        raise DatasetError(
+            path,
+            found="something else than a file" if path.exists() else "nothing at that path",
+            expected="a JSON file of keypoints",
+            fix="correct the path; for a folder give its files",
+        )
 
 
 def _spines(paths: list[Path]) -> dict[Path, str]:

@@ -133,6 +133,11 @@ def finish(failures: Sequence[str]) -> None:
         raise typer.Exit(1)
 
 
+def note(line: object) -> None:
+    """Print one line that is worth knowing and no error."""
+    _tell(line, "note")
+
+
 def _tell(line: object, kind: str = "error") -> None:
     """Print one line, above a bar that runs; a file name that is not UTF-8 is spelt out."""
     text = f"{kind}: {line}".encode(errors="backslashreplace").decode()
