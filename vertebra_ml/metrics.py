@@ -128,7 +128,7 @@ def numbers(table: "pd.DataFrame", *, gross_mm: float, bootstrap: int, seed: int
     """
     columns = _columns(table, gross_mm)
     answer: Numbers = dict(_counts(table, columns))
-    codes = table.groupby(["group", "case"]).ngroup().to_numpy(dtype=np.int64)
+    codes = np.asarray(table.groupby(["group", "case"]).ngroup(), dtype=np.int64)
     draws = intervals.draw_cases(int(codes.max(initial=-1)) + 1, bootstrap, seed)
     for name, (column, statistic) in STATISTICS.items():
         answer[name], answer[f"{name}_low"], answer[f"{name}_high"] = intervals.estimate(

@@ -29,12 +29,16 @@ RATES: Final[dict[str, str]] = {
 }
 PER_SCAN: Final = ("scan_rate", "all_right")
 """Questions with one answer a scan; the others have one a vertebra."""
-STATISTICS: Final[dict[str, tuple[str, intervals.Statistic]]] = {
+_OF_MM: Final[dict[str, tuple[str, intervals.Statistic]]] = {
     "mean_mm": ("mm", intervals.mean),
     "std_mm": ("mm", intervals.std),
     "median_mm": ("mm", intervals.median),
     "mean_penalised_mm": ("penalised", intervals.mean),
-} | {name: (column, intervals.mean) for name, column in RATES.items()}
+}
+_OF_RATES: Final[dict[str, tuple[str, intervals.Statistic]]] = {
+    name: (column, intervals.mean) for name, column in RATES.items()
+}
+STATISTICS: Final = _OF_MM | _OF_RATES
 """Each number: the question it is drawn from (a column of ``_columns``), and how."""
 
 

@@ -75,7 +75,8 @@ def load_model(folder: Path, identity: ModelIdentity | None = None) -> Localiser
     Raises ModelError where the folder is no model folder, or of an unknown kind.
     """
     family = _family(kind_of(Path(folder)), folder)
-    contract = _function(family.contract).read(Path(folder))
+    reads: Any = _function(family.contract)
+    contract = reads.read(Path(folder))
     identity = identity or ModelIdentity(contract.kind, data_hash=contract.data_hash)
     localiser: Localiser = _function(family.load)(Path(folder), contract, identity)
     return localiser

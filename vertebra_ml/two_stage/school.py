@@ -6,7 +6,7 @@ average is measured on validation after each epoch, the best of these is what is
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,27 @@ def teach(network: Any, course: Course) -> Progress:
         course.on_epoch(progress.epoch, progress.history[-1])
     network.set_weights(progress.best)
     return progress
+
+
+def of_stage(stage: str, figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of an epoch under names that say which network they are of."""
+    return {f"{stage}_{name}": value for name, value in figures.items() if name != "epoch"}
+
+
+def as_history(stages: Mapping[str, Progress]) -> str:
+    """Return ``history.csv`` of networks taught one after the other, whose epochs run on.
+
+    Figures of the other network stay empty.
+    """
+    rows: list[dict[str, float]] = []
+    for stage, progress in stages.items():
+        before = len(rows)
+        rows += [
+            {"epoch": before + row["epoch"]} | of_stage(stage, row) for row in progress.history
+        ]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [",".join(f"{row[name]:.6g}" if name in row else "" for name in names) for row in rows]
+    return "\n".join([",".join(names), *lines]) + "\n"
 
 
 def _epoch(network: Any, course: Course, progress: Progress) -> None:

@@ -24,7 +24,14 @@ from vertebra_ml.two_stage.compact.teaching import (
     identification_batch,
     spine_targets,
 )
-from vertebra_ml.two_stage.school import Course, optimizer, precision, teach
+from vertebra_ml.two_stage.school import (
+    Course,
+    as_history,
+    of_stage,
+    optimizer,
+    precision,
+    teach,
+)
 from vertebra_ml.two_stage.settings import Training
 
 MEASURED: Final = 40
@@ -37,9 +44,10 @@ def learn(lesson: Lesson) -> dict[str, float]:
     Raises DatasetError for a sample that cannot be read.
     """
     finder, found = _detection(lesson)
-    namer, named, thresholds = _identification(lesson)
+    namer, named, thresholds = _identification(lesson, found.epoch)
     weights.save({"detection": finder, "identification": namer}, NETWORKS, lesson.folder)
-    _write_history(lesson.folder, {"detection": found, "identification": named})
+    history = as_history({"detection": found, "identification": named})
+    replace_text(lesson.folder / HISTORY, history)
     for stage in NETWORKS:
         _checkpoint(lesson, stage).unlink(missing_ok=True)
     if (folder := _checkpoint(lesson, "detection").parent).exists():
@@ -65,11 +73,11 @@ def _detection(lesson: Lesson) -> tuple[Any, Progress]:
         return ahead(make, training.steps_per_epoch)
 
     measure = partial(_dice, samples=held, targets=targets)
-    progress = _taught(lesson, "detection", network, training, batches, measure)
+    progress = teach(network, _course(lesson, "detection", batches, measure, 0))
     return network, progress
 
 
-def _identification(lesson: Lesson) -> tuple[Any, Progress, dict[str, float]]:
+def _identification(lesson: Lesson, before: int) -> tuple[Any, Progress, dict[str, float]]:
     keras.utils.set_random_seed(lesson.seed + 1)
     samples = {
         part: [sample for sample in _samples(lesson, paths) if len(sample.arrays["labels"])]
@@ -89,22 +97,21 @@ def _identification(lesson: Lesson) -> tuple[Any, Progress, dict[str, float]]:
 
     held = samples["validation"]
     measure = partial(calibration.measure, samples=held)
-    progress = _taught(lesson, "identification", network, training, batches, measure)
+    course = _course(lesson, "identification", batches, measure, before)
+    progress = teach(network, course)
     return network, progress, calibration.thresholds(network, held)
 
 
-def _taught(
-    lesson: Lesson, stage: str, network: Any, training: Training, batches: Any, measure: Any
-) -> Progress:
-    def on_epoch(number: int, figures: dict[str, float]) -> None:
-        said = {f"{stage}_{name}": value for name, value in figures.items() if name != "epoch"}
-        lesson.on_epoch(number, said)
+def _course(lesson: Lesson, stage: str, batches: Any, measure: Any, before: int) -> Course:
+    """Say how a network is taught, after ``before`` epochs of another."""
 
-    course = Course(
-        training, batches, measure, _checkpoint(lesson, stage), _mark(lesson, stage), on_epoch
-    )
-    course.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    return teach(network, course)
+    def on_epoch(number: int, figures: dict[str, float]) -> None:
+        lesson.on_epoch(before + number, of_stage(stage, figures))
+
+    training: Training = getattr(lesson.settings, stage)
+    path = _checkpoint(lesson, stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Course(training, batches, measure, path, _mark(lesson, stage), on_epoch)
 
 
 def _dice(network: Any, samples: Sequence[Sample], targets: Mapping[int, Any]) -> dict[str, float]:
@@ -135,21 +142,3 @@ def _mark(lesson: Lesson, stage: str) -> str:
     names = [path.name for paths in getattr(lesson, stage).values() for path in paths]
     content = [asdict(lesson.settings), lesson.seed, lesson.data_hash, names, stage]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _write_history(folder: Path, stages: Mapping[str, Progress]) -> None:
-    """Write ``history.csv``: a row an epoch, the stages after one another."""
-    names = sorted({name for progress in stages.values() for name in progress.history[0]})
-    names = ["epoch", "stage", *[name for name in names if name != "epoch"]]
-    lines, epoch = [",".join(names)], 0
-    for stage, progress in stages.items():
-        for row in progress.history:
-            epoch += 1
-            cells = {**row, "stage": stage, "epoch": epoch}
-            lines.append(
-                ",".join(
-                    value if isinstance(value := cells.get(name, ""), str) else f"{value:.6g}"
-                    for name in names
-                )
-            )
-    replace_text(folder / HISTORY, "\n".join(lines) + "\n")
