@@ -1,11 +1,13 @@
 """Names of whole columns: usual ones, variants, parts, missing and surplus candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.chain.columns import build, candidates, with_more
 from vertebra_ml.anatomy import LEVELS, RANK, USUAL
-from vertebra_ml.chain import Candidates, label
+from vertebra_ml.chain import Candidates, label, shipped
 from vertebra_ml.errors import GeometryError
 
 
@@ -43,6 +45,15 @@ def test_a_variant_is_named_where_each_level_says_what_it_is(of: str) -> None:
     column, names = candidates(levels, of)
     told = Candidates(column.points_mm, level_scores=scores(names))
     assert list(label(told).levels) == names
+
+
+def test_level_scores_count_as_far_as_their_network_is_believed() -> None:
+    column, names = candidates(USUAL[14:24])
+    wrong = Candidates(column.points_mm, level_scores=scores(names[1:] + names[:1]))
+    weights = replace(shipped().weights, level=0.0)
+    deaf = label(wrong, replace(shipped(), weights=weights))
+    np.testing.assert_allclose(deaf.chances, label(Candidates(column.points_mm)).chances)
+    assert deaf.levels != label(wrong).levels
 
 
 def test_six_lumbar_vertebrae_below_a_clear_rib_are_l1_to_l6() -> None:

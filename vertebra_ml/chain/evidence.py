@@ -119,7 +119,8 @@ def own_words(candidates: Candidates, order: Ints, statistics: Statistics) -> Fl
     if candidates.segments is not None:
         words += weights.segment * _segment_words(candidates.segments[order], statistics)
     if candidates.level_scores is not None:
-        words[:, : len(LEVELS)] += _level_words(candidates.level_scores[order])[:, :, None]
+        level = weights.level * _level_words(candidates.level_scores[order])
+        words[:, : len(LEVELS)] += level[:, :, None]
     return words - _surplus(candidates.points_mm[order], statistics)[:, None, None]
 
 

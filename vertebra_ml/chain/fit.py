@@ -55,6 +55,7 @@ WEIGHTS: Final = {
     "shape_low": 5.0,
     "surplus": -5.0,
     "missed": -1.0,
+    "level": 1.0,
 }
 SURE: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 SURE_RIGHT: Final = 0.98

@@ -60,6 +60,7 @@ class Weights:
         unlike all others (``LOW``).
     surplus, missed : added to the logarithm of the chance of a candidate that is no vertebra, and
         of a vertebra without a candidate.
+    level : exponent on level scores; below 1 for a network that is surer than it is right.
     """
 
     segment: float
@@ -68,6 +69,7 @@ class Weights:
     shape_low: float
     surplus: float
     missed: float
+    level: float
 
 
 @dataclass(frozen=True, eq=False)
