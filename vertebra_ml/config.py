@@ -174,7 +174,7 @@ class Evaluate(Section):
 
 
 class ColumnGate(Section):
-    """Thresholds for a model that names the vertebrae of whole columns, beside those of ``Gate``."""
+    """Thresholds for a model that names whole columns, beside those of ``Gate``."""
 
     id_rate_min: Fraction
     mean_mm_max: Positive
