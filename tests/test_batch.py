@@ -327,7 +327,7 @@ def test_several_models_answer_each_scan_that_is_read_once(tmp_path):
     assert (len(one.failures), two.failures) == (1, [])
     assert [each.case for each in two.scans] == ["a", "b"]
     alone = batch.evaluate_all(Fixed(b=80.0), cases, out=tmp_path / "alone")
-    assert alone.rows == two.rows
+    assert repr(alone.rows) == repr(two.rows)  # a score that is NaN is no other score
     for name in ("slices.csv", "slices.json"):
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

@@ -1,4 +1,4 @@
-"""Fuzz the readers of labels: landmarks, centroids, .lml, mask tables, sidecars, settings."""
+"""Fuzz the readers of labels: landmarks, .lml, centroids, keypoints, tables, settings."""
 
 from tests.fuzz.fuzzer import main
 

@@ -112,6 +112,8 @@ def labels() -> Iterator[Seed]:
     yield targets.table, b'{"table": "verse"}'
     yield targets.landmarks, json.dumps(height_alone()).encode()
     yield targets.params, (ROOT / "params.yaml").read_bytes()
+    yield targets.keypoints, b"[]"
+    yield targets.keypoints, json.dumps(spine()).encode()
 
 
 def height_alone() -> dict[str, Any]:
@@ -119,6 +121,22 @@ def height_alone() -> dict[str, Any]:
         "frame": "RAS", "unit": "mm", "patient": "p", "note": "n",
         "landmarks": {"L3": [None, None, 1.5]}, "visible": ["L3", "L4"],
     }  # fmt: skip
+
+
+def spine() -> list[dict[str, Any]]:
+    """Return three bodies with a pedicle, as a network writes them."""
+    seen = [
+        ("body", (1.5, 2.0, -30.0 * number), {"spine_segment_probabilities": [0.0, 0.25, 0.75]})
+        for number in range(3)
+    ]
+    return [
+        {"coordinates": {"world_space": place}, "type": {"keypoint_type": kind, **more}}
+        for kind, place, more in [
+            *seen,
+            ("left", (20.0, 25.0, 2.0), {}),
+            ("right", (-18, 25, 0), {}),
+        ]
+    ]
 
 
 def write(folder: Path, group: str) -> int:

@@ -158,10 +158,22 @@ def params(data: bytes) -> None:
     load(written("params.yaml", data))
 
 
+def keypoints(data: bytes) -> None:
+    """A spine of somebody else's network, read and named."""
+    from vertebra_ml.chain import label
+    from vertebra_ml.readers.keypoints import read_keypoints
+
+    found = label(read_keypoints(written("spine.json", data)).candidates)
+    assert np.isfinite(found.probabilities).all()
+    found.doubt()
+
+
 HEADERS: Final[tuple[Target, ...]] = (
     nifti, contents, dicom, views, published, published_ids, described,
 )  # fmt: skip
-LABELS: Final[tuple[Target, ...]] = (landmarks, centroids, lml, table, described, params)
+LABELS: Final[tuple[Target, ...]] = (
+    landmarks, centroids, lml, table, described, params, keypoints,
+)  # fmt: skip
 
 
 def run(targets: tuple[Target, ...], data: bytes) -> None:
