@@ -28,6 +28,8 @@ ANSWERS = ("mask", "levels")
 AIR_CODE, OUTSIDE_CODE = 0, 255
 SHOWN_SHARE = 0.02
 """A plane of which less is anything but air and beyond the scan shows no body."""
+EDGE_ROWS = 0.5
+"""A coarse grid covers its CT to half a row: a landmark in the CT lies no farther beyond."""
 LONG_MM = 60.0
 """Landmarks that lie apart by less say little about the scale."""
 
@@ -86,7 +88,7 @@ def _placed(arrays: Arrays, labels: list[str], grid: NDArray[Any], row_mm: float
     if not len(labels) == len(places) == len(points):
         return {"unplaced": max(abs(len(labels) - len(each)) for each in (places, points))}
     rows = places[:, 2]
-    beyond = (rows < -0.5) | (rows > len(grid) - 0.5)
+    beyond = (rows < -0.5 - EDGE_ROWS) | (rows > len(grid) - 0.5 + EDGE_ROWS)
     empty = ~beyond & np.array([_is_empty(grid, row) for row in rows], dtype=bool)
     facts: Row = {"stretch": _stretch(rows * row_mm, points) if row_mm else None}
     for column, at_fault in (("outside", beyond), ("not_shown", empty)):
@@ -108,9 +110,10 @@ def _not_finite(arrays: Arrays) -> list[str]:
 
 
 def _is_empty(grid: NDArray[Any], row: float) -> bool:
-    plane = grid[int(np.clip(np.rint(row), 0, len(grid) - 1))]
-    shown = (plane != AIR_CODE) & (plane != OUTSIDE_CODE)
-    return bool(shown.mean() < SHOWN_SHARE)
+    nearest = int(np.clip(np.rint(row), 0, len(grid) - 1))
+    planes = grid[max(0, nearest - 1) : nearest + 2]  # the edge of a tilted scan cuts planes aslant
+    shown = (planes != AIR_CODE) & (planes != OUTSIDE_CODE)
+    return bool(shown.reshape(len(planes), -1).mean(axis=1).max() < SHOWN_SHARE)
 
 
 def _stretch(heights_mm: NDArray[Any], points_mm: NDArray[Any]) -> float | None:
