@@ -41,9 +41,16 @@ def test_a_good_sample_breaks_no_rule(tmp_path: Path) -> None:
     assert (row["labels"], row["shape"], row["pieces"]) == ("T12 L1 L2 L3 L4", "30x8x8", 30)
 
 
-def _empty_plane(arrays: Arrays) -> None:
+def test_the_edge_of_a_tilted_or_coarse_grid_is_no_fault(tmp_path: Path) -> None:
+    arrays = sample()
+    arrays["codes"] = arrays["codes"][:23]  # the last landmark lies on row 23, just below
     arrays["codes"][8] = 0
-    arrays["codes"][8, :4] = 255
+    assert check_row(facts(tmp_path, arrays), SAMPLE_RULES) == ()
+
+
+def _empty_plane(arrays: Arrays) -> None:
+    arrays["codes"][7:10] = 0
+    arrays["codes"][7:10, :4] = 255
 
 
 def _set(name: str, value: Any) -> Callable[[Arrays], None]:
