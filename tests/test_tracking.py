@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError, ModelError
 from vertebra_ml.tracking.provenance import flat, md5
+from vertebra_ml.tracking.publish import decisive
 from vertebra_ml.tracking.runs import start_training_run
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "seed": 7,
     "data_hash": "d41d8",
 }
+KINDS = ("slice_spotter", "two_stage")
 HISTORY = "epoch,loss,validation_mm\n1,0.9,12.5\n2,0.5,4.25\n3,0.4,\n"
 METRICS = {
     "overall": {"median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "p90_mm": None},
@@ -61,6 +63,7 @@ class Place:
     """A store and the files of one trained model."""
 
     root: Path
+    kind: str = "slice_spotter"
 
     @property
     def uri(self) -> str:
@@ -73,7 +76,7 @@ class Place:
     def model(self, weights: bytes = b"one") -> Path:
         folder = self.root / "model"
         folder.mkdir(exist_ok=True)
-        (folder / "model.json").write_text(json.dumps({"kind": "slice_spotter", **SETTINGS}))
+        (folder / "model.json").write_text(json.dumps({"kind": self.kind, **SETTINGS}))
         (folder / "model.weights.h5").write_bytes(weights)
         (folder / "history.csv").write_text(HISTORY)
         return folder
@@ -99,7 +102,7 @@ class Place:
 
     def training(self, **changed: Any) -> Any:
         return start_training_run(
-            uri=self.uri, experiment=EXPERIMENT, kind="slice_spotter",
+            uri=self.uri, experiment=EXPERIMENT, kind=self.kind,
             settings={**SETTINGS, **changed}, state=self.root / "state" / "run.json",
             table=pd.DataFrame({"case": ["a", "b"], "part": ["train", "test"], "rows": [3, 4]}),
         )  # fmt: skip
@@ -125,9 +128,12 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: bytes) -> Place:
+def place(tmp_path: Path, fresh_store: bytes, request: pytest.FixtureRequest) -> Place:
     (tmp_path / "mlflow.db").write_bytes(fresh_store)
-    return Place(tmp_path)
+    return Place(tmp_path, getattr(request, "param", "slice_spotter"))
+
+
+both_kinds = pytest.mark.parametrize("place", KINDS, indirect=True)
 
 
 def test_telemetry_is_off() -> None:
@@ -146,6 +152,16 @@ def test_flat_names() -> None:
         "seed": 7,
         "data_hash": "d41d8",
     }
+
+
+def test_the_numbers_of_a_model_that_names_columns() -> None:
+    rates = {"id_rate": 0.9, "id_rate_low": 0.8, "id_rate_high": 1.0, "identified": 9}
+    levels = {f"T{n}": {"median_mm": 1.0} for n in range(1, 10)}
+    named = {"overall": rates, "regions": {"lumbar": rates}, "levels": {"L3": rates}}
+    assert decisive({"overall": {"median_mm": 2.0}, "levels": levels, "identification": named}) == {
+        "median_mm": 2.0, "named.id_rate": 0.9, "named.id_rate_low": 0.8,
+        "named.id_rate_high": 1.0, "named.lumbar.id_rate": 0.9,
+    }  # fmt: skip
 
 
 def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
@@ -216,6 +232,7 @@ def test_a_broken_state_file_is_no_obstacle(place: Place) -> None:
     assert len(place.runs()) == 4
 
 
+@both_kinds
 def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     published = place.publish()
     (run,) = place.runs()
@@ -229,11 +246,13 @@ def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     (version,) = place.versions()
     assert version.tags["gate"] == "passed"
     assert version.tags["weights_md5"] == md5(place.model() / "model.weights.h5")
+    assert run.data.tags["kind"] == place.kind
     assert version.tags["data_hash"] == "d41d8"
     assert version.run_id == published.run
     assert not version.aliases
 
 
+@both_kinds
 def test_publish_completes_the_run_of_a_training(place: Place) -> None:
     with place.training() as run:
         run.log_epoch(1, {"loss": 0.9})
@@ -344,6 +363,7 @@ def test_an_incomplete_model_folder_is_refused(place: Place, missing: str) -> No
         )  # fmt: skip
 
 
+@both_kinds
 def test_promote_and_rollback(place: Place) -> None:
     for weights in (b"one", b"two", b"three"):
         place.publish(weights)
@@ -385,6 +405,7 @@ def test_refusals_of_promotion(place: Place) -> None:
         tracking.promote(NAME, version="1", reason="r", uri=place.uri)
 
 
+@both_kinds
 def test_models_lists_and_fetch_finds(place: Place) -> None:
     published = place.publish()
     place.publish(b"two")
@@ -395,7 +416,7 @@ def test_models_lists_and_fetch_finds(place: Place) -> None:
     assert first["metrics"] == COLUMNS
     folder, who = tracking.fetch(f"models:/{NAME}@production", place.uri)
     assert (folder / "model.weights.h5").read_bytes() == b"one"
-    assert (who.kind, who.version, who.run) == ("slice_spotter", "1", published.run)
+    assert (who.kind, who.version, who.run) == (place.kind, "1", published.run)
     assert who.data_hash == "d41d8"
     with pytest.raises(ModelError, match="no such model"):
         tracking.fetch(f"models:/{NAME}@nothing", place.uri)

@@ -99,7 +99,8 @@ def start_training_run(
 def run_name(values: Mapping[str, Any]) -> str:
     """Return a name that tells runs apart in its first words: what, then when (UTC)."""
     facts = flat(values)
-    words = [str(facts[key]) for key in ("architecture", "loss") if facts.get(key)]
+    keys = ("architecture", "loss") if facts.get("loss") else ("kind", "architecture")
+    words = [str(facts[key]) for key in keys if facts.get(key)]
     return " ".join([*(words or [str(facts["kind"])]), datetime.now(UTC).strftime("%m-%d %H:%M")])
 
 
