@@ -8,7 +8,8 @@ from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.landmarks import Points, Prediction
 
 LIMIT_MM: Final = 10.0
-"""Less than half of the distance between any two vertebrae, so no neighbour passes for the same."""
+"""Less than half of the distance between vertebrae below the neck, and hardly more than half of a
+cervical gap (17 mm), so no neighbour passes for the same."""
 SMALL_MM: Final = 0.05
 """What is shown with one decimal as nothing."""
 
