@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,19 +38,25 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Publish, promote and serve the untrained model on a free port of the loopback."""
-    place = tmp_path_factory.mktemp("served")
+    """Serve the untrained slice spotter."""
+    with serving(untrained, NAME, tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@contextmanager
+def serving(model: Path, name: str, place: Path) -> Iterator[Served]:
+    """Publish, promote and serve a model folder on a free port of the loopback."""
     uri = f"sqlite:///{place}/mlflow.db"
     reports = place / "reports"
     reports.mkdir()
     (reports / "metrics.json").write_text(json.dumps({"overall": {"median_mm": 1.0}}))
     (reports / "verdict.json").write_text(json.dumps({"passed": True}))
     tracking.publish(
-        untrained, reports, uri=uri, experiment="serving", registered=NAME,
+        model, reports, uri=uri, experiment="serving", registered=name,
         code=ROOT / "serving" / "pyfunc_model.py",
     )  # fmt: skip
-    tracking.promote(NAME, reason="to be tested", uri=uri)
-    folder, identity = tracking.fetch(f"models:/{NAME}@production", uri)
+    tracking.promote(name, reason="to be tested", uri=uri)
+    folder, identity = tracking.fetch(f"models:/{name}@production", uri)
     readable = place / "scans"
     readable.mkdir()
     log = place / "server.log"
@@ -67,7 +73,7 @@ def served(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "VERTEBRA_ML_VOXELS_MAX": "200000000",
     }
     words = [
-        sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@production",
+        sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}@production",
         "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
     ]  # fmt: skip
     with log.open("wb") as output:
