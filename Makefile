@@ -10,6 +10,7 @@ PORT ?= 5001
 MINUTES ?= 10
 UI_PORT ?= 5000
 NAME ?= vertebra-slice-spotter
+NAMES := vertebra-slice-spotter vertebra-two-stage
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -40,7 +41,8 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 repro: setup  ## pull the shipped caches, run what is out of date, register, promote a first model
 	$(BIN)/dvc pull --quiet
 	$(BIN)/dvc repro
-	$(BIN)/vertebra-ml promote $(NAME) --only-first --reason "first model of this registry, passed the quality gate"
+	for name in $(NAMES); do $(BIN)/vertebra-ml promote $$name --only-first \
+		--reason "first model of this registry, passed the quality gate" || exit 1; done
 	$(BIN)/vertebra-ml models
 
 test: setup  ## all tests, a file a core

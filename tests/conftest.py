@@ -24,15 +24,24 @@ PREPARATION = {"spacing_mm": 1.0, "body_threshold_hu": -300, "sagittal_slab_mm":
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the model folder named by dvc.lock, from DVC's cache or the travelling remote."""
-    folder = tmp_path_factory.mktemp("shipped") / "slice_spotter"
+    """Return the slice spotter's folder named by dvc.lock, from DVC's cache or the remote."""
+    return _fetched("slice_spotter", tmp_path_factory.mktemp("shipped"))
+
+
+@pytest.fixture(scope="session")
+def shipped_two_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the two-stage model's folder named by dvc.lock."""
+    return _fetched("two_stage", tmp_path_factory.mktemp("shipped"))
+
+
+def _fetched(kind: str, place: Path) -> Path:
     program = Path(sys.executable).parent / "dvc"
     result = subprocess.run(
-        [program, "get", "--quiet", ".", "models/slice_spotter", "-o", folder],
+        [program, "get", "--quiet", ".", f"models/{kind}", "-o", place / kind],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    return folder
+    return place / kind
 
 
 @pytest.fixture(scope="session")
