@@ -162,7 +162,7 @@ OPTIONS = {  # what: (words, status, what standard error must hold)
     "unknown command": (["spot", "FINE"], 2, "No such command"),
     "a model that is nowhere": (["locate", "FINE", "--model", "OUT/none"], 1, "model.json"),
     "a model that is a file": (["locate", "FINE", "--model", "FINE"], 1, "model.json"),
-    "a model of another kind": (["locate", "FINE", "--model", "ODD"], 1, "model.json"),
+    "a model of another kind": (["locate", "FINE", "--model", "ODD"], 1, "of kind 'oracle'"),
     "a model of broken weights": (["locate", "FINE", "--model", "BROKEN"], 1, "found"),
     "an out that is a file": (["locate", "FINE", "--model", "M", "--out", "FINE"], 1, "written"),
     "an out below a file": (["locate", "FINE", "--model", "M", "--out", "FINE/a"], 1, "written"),

@@ -267,8 +267,8 @@ def test_an_unknown_kind_and_an_unknown_setting_are_named(tmp_path: Path) -> Non
             on_epoch=lambda epoch, figures: None,
         )
 
-    with pytest.raises(ModelError, match=r"'two_stage'.*one of slice_spotter"):
-        start("two_stage", toys.settings())
+    with pytest.raises(ModelError, match=r"'oracle'.*one of slice_spotter, two_stage"):
+        start("oracle", toys.settings())
     with pytest.raises(ModelError, match="unknown: depth"):
         start("slice_spotter", toys.settings(depth=3))
     with pytest.raises(ModelError, match="0 training and 0 validation"):
