@@ -134,7 +134,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.filterwarnings("ignore:module .sre_:DeprecationWarning")  # Great Expectations
 def test_check_and_evaluate(labelled: Path, untrained: Path, tmp_path: Path) -> None:
     broken = tmp_path / "in"
     shutil.copytree(labelled, broken)

@@ -21,8 +21,6 @@ from tests.pipelines.conftest import scan_of
 from vertebra_ml.cli import app
 from vertebra_ml.readers.writers import write_case
 
-pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 ROOT = Path(__file__).parents[2]
 GOOD = ("fine", "whole")
 Spoil = Callable[[Path], object]

@@ -25,9 +25,6 @@ from vertebra_ml.limits import (
     row_count,
 )
 
-# great_expectations 1.24 imports a module that Python 3.11 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 SETTINGS = {
     "voxels_max": 1000, "spacing_min_mm": 0.2, "spacing_max_mm": 10, "height_min_mm": 40,
     "width_min_mm": 60, "hu_low_max": -200, "hu_high_min": 200, "gap_sigmas": 6,

@@ -19,9 +19,6 @@ from vertebra_ml.cli import app
 from vertebra_ml.errors import GateError
 from vertebra_ml.readers.writers import write_case
 
-# great_expectations 1.24 imports a module that Python 3.11 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 SHARES = {"train": 0.5, "validation": 0.25, "test": 0.25}
 
 

@@ -22,9 +22,6 @@ from vertebra_ml.archive import read_archive
 from vertebra_ml.config import load
 from vertebra_ml.readers.writers import write_case
 
-# great_expectations 1.24 imports a module that Python 3.11 calls deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 STAGES = (index, validate, split, stage)
 WORKERS = 2
 ALONE = {"phantoms.workers": 1}
