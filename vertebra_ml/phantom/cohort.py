@@ -27,6 +27,7 @@ from vertebra_ml.phantom.pose import draw_body
 from vertebra_ml.phantom.ranges import RANGES
 from vertebra_ml.phantom.render import Texture
 from vertebra_ml.phantom.scanner import degrade, draw_exposure, reconstruct
+from vertebra_ml.phantom.slide import Slide
 from vertebra_ml.phantom.tissue import (
     Outline,
     Scene,
@@ -65,7 +66,7 @@ def trunk(seed: int, ranges: Population = "training") -> Phantom:
 
 
 def draw(seed: int, ranges: Population = "training", *, voxels_max: int = VOXELS_MAX) -> Phantom:
-    """Draw a scan as it comes: any part, field, orientation, spacing (0.5 to 5 mm), tilt."""
+    """Draw a scan as it comes: any part, field, orientation, spacing (0.5 to 7 mm), tilt."""
     streams = _streams(seed, ranges)
     tilt = draw_tilt(streams["field"])
     person = _person(streams, ranges, tilt)
@@ -168,6 +169,7 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
         rng,
         field(soft, texture, 7.0),
         field(soft, texture, 28.0),
+        Slide(*rng.uniform(*habits.slide_mm, 2)),
     )
     paint_arms(scene)
     paint_body(scene)

@@ -122,8 +122,10 @@ def draw_tilt(rng: np.random.Generator) -> Array:
 def _in_plane(
     guide: Guide, skin: Array, middle_z: float, narrow: bool, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw the field's (x, y) corners: round the body, cutting it, or round the spine."""
+    """Draw the field's (x, y) corners: round the body, cutting it, round or beside the spine."""
     kind = rng.random()
+    if not narrow and 0.7 < kind < 0.8:
+        return _beside_spine(guide, middle_z, rng)
     if narrow or kind < 0.1:
         x, y = guide.spine(np.array(middle_z))
         half = np.array([rng.uniform(60, 120), rng.uniform(60, 120)])
@@ -138,18 +140,26 @@ def _in_plane(
     return centre - half, centre + half
 
 
+def _beside_spine(guide: Guide, middle_z: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw a field round an organ: the spine lies near its back edge, or is cut by it."""
+    x, y = guide.spine(np.array(middle_z))
+    half = rng.uniform(60, 130, 2)
+    centre = np.array([x + rng.uniform(-0.8, 0.8) * half[0], y + half[1] - rng.uniform(-12, 55)])
+    return centre - half, centre + half
+
+
 def _spacing(size_mm: Array, rng: np.random.Generator, voxels_max: int) -> Array:
-    """Draw a spacing (3,) of 0.5 to 5 mm that keeps the number of voxels in bounds."""
+    """Draw a spacing (3,) of 0.5 to 7 mm that keeps the number of voxels in bounds."""
     if rng.random() < 0.15:
         spacing = np.full(3, rng.choice([1.0, 1.5, 2.0, 3.0, 4.0]))
     else:
         plane = rng.choice([rng.uniform(0.5, 1.0), rng.uniform(1.0, 1.6), rng.uniform(1.6, 5.0)],
                            p=[0.6, 0.25, 0.15])  # fmt: skip
-        slices = rng.choice([0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.27, 4.0, 5.0])
+        slices = rng.choice([0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.27, 4.0, 5.0, 7.0])
         spacing = np.array([plane, plane, slices])
     needed = size_mm.prod() / spacing.prod() / voxels_max
     if needed > 1:  # first thicker slices, then a coarser plane
-        spacing[2] = min(5.0, spacing[2] * needed)
+        spacing[2] = max(spacing[2], min(5.0, spacing[2] * needed))
         needed = max(1.0, size_mm.prod() / spacing.prod() / voxels_max)
         spacing[:2] = np.minimum(5.0, spacing[:2] * np.sqrt(needed))
     return spacing

@@ -50,8 +50,10 @@ class Habits:
     plaque_rate: float = 0.5
 
     # Organs.
+    slide_mm: Pair = (-32.0, 32.0)
+    """Shift of all organs of the chest, and of all of the belly, along the spine (``slide``)."""
     lung_hu: Pair = (-890.0, -720.0)
-    dome_mm: Pair = (-28.0, 28.0)
+    dome_mm: Pair = (-42.0, 42.0)
     """Top of the right diaphragm above the centre of T10."""
     effusion_rate: float = 0.1
     kidney_mm: Pair = (-22.0, 22.0)
@@ -106,7 +108,8 @@ UNLIKE_HABITS: Final = Habits(
     oral_hu=(100.0, 900.0),
     excretion_rate=0.5,
     plaque_rate=0.8,
-    dome_mm=(-45.0, 45.0),
+    slide_mm=(-48.0, 48.0),
+    dome_mm=(-55.0, 55.0),
     effusion_rate=0.25,
     kidney_mm=(-40.0, 40.0),
     gas_rate=(0.2, 0.7),

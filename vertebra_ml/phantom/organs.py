@@ -61,8 +61,8 @@ def paint_organs(scene: Scene, agent: Agent) -> None:
 
 
 def _at(scene: Scene, level: str, right: float, front: float, up: float = 0.0) -> Array:
-    """Return a point (3,) mm beside the body centre of a level."""
-    result: Array = scene.guide.level(level) + np.array([right, front, up])
+    """Return a point (3,) mm beside the spine, at the height that organs take for a level."""
+    result: Array = scene.slide.point(scene.guide, level) + np.array([right, front, up])
     return result
 
 

@@ -47,7 +47,7 @@ class Ranges:
     # Chest.
     chest_width: Pair = (0.88, 1.12)
     chest_depth: Pair = (0.88, 1.22)
-    rib_fall_deg: Pair = (-9.0, 9.0)
+    rib_fall_deg: Pair = (-11.0, 11.0)
     """Added to each rib's own slope; positive falls more steeply."""
     rib_slope: Pair = (-0.1, 1.1)
     """0: ribs slope as in the atlas, 1: as in a real deep chest (LIDC-IDRI-0001)."""
@@ -56,11 +56,11 @@ class Ranges:
     rib_thickness: Pair = (0.85, 1.2)
 
     # Girdles and pelvis.
-    crest_mm: Pair = (-14.0, 24.0)
+    crest_mm: Pair = (-22.0, 32.0)
     """Line over the iliac crests above (+) the centre of L4/L5's disc; with an L6, that of L5."""
     pelvis_width: Pair = (0.94, 1.18)
     pelvic_tilt_deg: Pair = (-9.0, 9.0)
-    shoulder_lift_mm: Pair = (-12.0, 22.0)
+    shoulder_lift_mm: Pair = (-24.0, 36.0)
     arms_up_rate: float = 0.6
     neck_deg: Pair = (-14.0, 14.0)
 
@@ -99,10 +99,10 @@ UNLIKE: Final = Ranges(
     rib_slope=(-0.4, 1.3),
     rib11_length=(0.6, 1.6),
     rib12_length=(0.1, 2.5),
-    crest_mm=(-22.0, 32.0),
+    crest_mm=(-30.0, 40.0),
     pelvis_width=(0.88, 1.26),
     pelvic_tilt_deg=(-14.0, 14.0),
-    shoulder_lift_mm=(-18.0, 28.0),
+    shoulder_lift_mm=(-32.0, 46.0),
     arms_up_rate=0.4,
     turn_deg=(-10.0, 10.0),
     lean_deg=(-7.0, 7.0),

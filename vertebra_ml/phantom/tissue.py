@@ -8,6 +8,7 @@ import numpy as np
 from vertebra_ml.phantom.canvas import Array, Canvas, ellipsoid, enlarge, tube
 from vertebra_ml.phantom.guide import ANGLES, UNIT, Guide, ramp, smoothed
 from vertebra_ml.phantom.habits import Habits
+from vertebra_ml.phantom.slide import Slide
 
 SKIN_HU, SKIN_MM = 10.0, 2.0
 FAT_HU = -100.0
@@ -42,6 +43,7 @@ class Scene:
     rng: np.random.Generator
     texture: Array
     wobble: Array
+    slide: Slide
 
     @cached_property
     def polar(self) -> tuple[Array, Array]:
@@ -262,7 +264,7 @@ def _dome(scene: Scene) -> Array:
 def paint_lungs(scene: Scene) -> None:
     """Paint both lungs between the ribs, the diaphragm and the mediastinum, and any effusion."""
     guide, rng, habits = scene.guide, scene.rng, scene.habits
-    apex = guide.level("T1")[2] + rng.uniform(-5, 18)
+    apex = guide.level("T1")[2] + rng.uniform(-14, 26)
     chest = scene.part(np.array([-1e4, -1e4, guide.level("L3")[2]]), np.array([1e4, 1e4, apex]))
     if chest is None:
         return
@@ -287,10 +289,8 @@ def paint_lungs(scene: Scene) -> None:
 def paint_trunk_muscles(scene: Scene) -> None:
     """Paint the long muscles beside the spine and the psoas, with fat between them."""
     guide, rng = scene.guide, scene.rng
-    hu = rng.uniform(*scene.habits.muscle_hu)
-    size = rng.uniform(0.8, 1.25)
-    names = ["L1", "L3", "L5"]
-    points = np.array([guide.level(name) for name in names])
+    hu, size = rng.uniform(*scene.habits.muscle_hu), rng.uniform(0.8, 1.25)
+    points = np.array([guide.level(name) for name in ("L1", "L3", "L5")])
     femora = guide.cloud("femur", "pelvis")
     for side in (-1, 1):
         line = points + np.array([[26.0, 2, -10], [38, 4, 0], [46, 14, 0]]) * [side, 1, 1]
