@@ -25,7 +25,9 @@ def lumbar_field(person, spacing=(2.0, 2.0, 2.0), orientation="RAS", tilt=None, 
 
 
 EVEN = {"patchiness": (0.0, 0.0), "texture_hu": (0.0, 0.0), "noise_hu": (0.1, 0.1),
-        "plaque_rate": 0.0, "contrast_rate": 0.0, "oral_rate": 0.0}  # fmt: skip
+        "plaque_rate": 0.0, "contrast_rate": 0.0, "oral_rate": 0.0,
+        "spongy_hu": (260.0, 260.0), "sclerosis_rate": 0.0, "cement_rate": 0.0, "clips_rate": 0.0,
+        "screws_rate": 0.0, "wires_rate": 0.0, "stent_rate": 0.0}  # fmt: skip
 
 
 def quiet_scan(spacing, orientation, tilt=None):
@@ -165,8 +167,8 @@ def test_a_trunk_shows_every_level_and_its_surroundings():
     assert {"C2", "T12", "L3"} <= set(marks.labels)
     for label in ("T5", "T12", "L3"):
         assert ball_mean(volume, marks[label]) > 40
-    # Beside T8 lies lung on both sides, in front of the skin air.
-    x, y, z = marks["T8"]
+    # Beside T6 lies lung on both sides, in front of the skin air.
+    x, y, z = marks["T6"]
     for side in (-65, 65):
         assert ball_mean(volume, np.array([x + side, y + 30, z])) < -500
     bounds = volume.bounds_mm()

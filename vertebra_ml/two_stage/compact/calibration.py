@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vertebra_ml.anatomy import RANK
 from vertebra_ml.chain import Candidates, label
 from vertebra_ml.two_stage.compact.column import NEAR_MM
-from vertebra_ml.two_stage.compact.identification import Sightings, sightings
+from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
 from vertebra_ml.two_stage.compact.samples import Sample
 from vertebra_ml.two_stage.compact.teaching import whole
 
@@ -21,6 +21,8 @@ MATCH_MM: Final = 12.0
 HELD: Final = 0.9
 """Part of the truths that lie within the stated radius."""
 NAME_WEIGHTS: Final = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
+INVENTED: Final = 0.5
+"""Heat from which a sighting where nothing is counts as a fault; the chain drops colder ones."""
 FAULT: Final = 2.0
 """What a missed or an invented vertebra costs against one nat of doubt about a name."""
 
@@ -57,7 +59,8 @@ def measure(network: Any, samples: Sequence[Sample]) -> dict[str, float]:
     nats = -names[hit, truth[hit]].mean() if hit.any() else 10.0
     right = (names[hit].argmax(axis=1) == truth[hit]).sum() / total
     mm = float(np.median(errors[hit])) if hit.any() else 50.0
-    faults = (missed + int((~hit).sum())) / total
+    heat = np.concatenate([one.seen.heat for one in reads])
+    faults = (missed + int((~hit & (heat >= INVENTED)).sum())) / total
     return {
         "right": float(right), "nats": float(nats), "faults": float(faults), "median_mm": mm,
         "error": float(nats + FAULT * faults + mm / 10),
@@ -104,8 +107,7 @@ def _nats(reads: Sequence[Read], weight: float) -> float:
     """Return how much the chain is surprised by the truth, a vertebra, at a weight of names."""
     surprise = [0.0]
     for one in reads:
-        scores = np.exp(one.seen.names * weight)
-        scores /= scores.sum(axis=1, keepdims=True)
+        scores = tempered(one.seen.names, weight)
         chances = label(Candidates(one.points_mm, level_scores=scores)).chances
         hit = np.flatnonzero(one.truth >= 0)
         surprise += list(-np.log(np.maximum(chances[hit, one.truth[hit]], 1e-4)))

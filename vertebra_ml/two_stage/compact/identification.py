@@ -37,8 +37,15 @@ TRUNK: Final = 128
 
 HEAT_WEIGHT, PLACE_WEIGHT, SPREAD_WEIGHT, LEVEL_WEIGHT = 20.0, 2.0, 0.1, 1.0
 
-CANDIDATE: Final = 0.25
+CANDIDATE: Final = 0.15
 """Heat from which a row is a candidate: the chain sorts out the surplus."""
+NEXT, ANY = 0.03, 0.02
+"""What of a name is taught to each neighbour and spread over all levels: nobody is as sure of a
+level as of a bone, and what a network has never been asked to doubt it says with certainty."""
+INDEPENDENT: Final = 5.0
+"""How many independent opinions the names of one column are worth at most. A belief, not a fit: on
+phantoms, which the network knows, any number does; on real columns whole stretches are a level off
+together."""
 APART_MM: Final = 9.0
 """No two vertebrae of anybody are closer: half a cervical gap."""
 
@@ -92,7 +99,7 @@ def loss(truth: Any, said: Any) -> Any:
     away = ops.sqrt(ops.sum((step * _MM) ** 2, axis=-1) + 1e-3)
     log_spread = ops.clip(said[..., SPREAD.start], -3.0, 5.0)
     fit = log_spread + ops.stop_gradient(away) * ops.exp(-log_spread)
-    names = ops.one_hot(level, len(LEVELS), dtype="float32")
+    names = ops.take(ops.convert_to_tensor(_softened()), level, axis=0)
     naming = ops.categorical_crossentropy(names, said[..., LEVEL], from_logits=True)
     return (
         HEAT_WEIGHT * _mean(entropy, heat_known)
@@ -100,6 +107,14 @@ def loss(truth: Any, said: Any) -> Any:
         + SPREAD_WEIGHT * _mean(fit, place_known)
         + LEVEL_WEIGHT * _mean(naming, level_known)
     )
+
+
+def _softened() -> NDArray[np.float32]:
+    """Return (26, 26): what is taught where a level is the true one; rows sum to 1."""
+    count = len(LEVELS)
+    table = np.full((count, count), ANY / count) + NEXT * (np.eye(count, k=1) + np.eye(count, k=-1))
+    table += np.eye(count) * (1 - table.sum(axis=1, keepdims=True))
+    return table.astype(np.float32)
 
 
 def _mean(values: Any, known: Any) -> Any:
@@ -140,6 +155,17 @@ def sightings(said: NDArray[np.float32]) -> Sightings:
         np.array(named, dtype=np.float64).reshape(-1, len(LEVELS)),
         np.exp(np.clip(said[peaks, SPREAD.start].astype(np.float64), -3.0, 5.0)),
     )
+
+
+def tempered(names: Floats, weight: float) -> Floats:
+    """Return (n, 26) level scores from (n, 26) log probabilities of one column's names.
+
+    One network names all of them, and where it is wrong it is wrong for many: together they weigh
+    as much as ``INDEPENDENT`` opinions, not as n.
+    """
+    weight *= min(1.0, INDEPENDENT / max(1, len(names)))
+    scores: Floats = np.exp(weight * names)
+    return scores / scores.sum(axis=1, keepdims=True)
 
 
 def _peaks(heat: Floats) -> NDArray[np.int64]:

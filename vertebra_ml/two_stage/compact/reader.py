@@ -16,7 +16,7 @@ from vertebra_ml.two_stage.compact.column import FAR, NEAR
 from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
 from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
-from vertebra_ml.two_stage.compact.identification import Sightings, sightings
+from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
@@ -92,8 +92,7 @@ def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> R
     """Name sightings at (n, 3) RAS mm by what the network and the chain say together."""
     if not len(points_mm):
         return NOTHING
-    scores = np.exp(seen.names * thresholds["name_weight"])
-    scores /= scores.sum(axis=1, keepdims=True)
+    scores = tempered(seen.names, thresholds["name_weight"])
     answer = label(Candidates(points_mm, level_scores=scores))
     kept = [i for i, level in enumerate(answer.levels) if level]
     doubt = () if answer.can_tell else (answer.doubt(),)

@@ -13,6 +13,8 @@ from scipy import ndimage
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, Codes, Floats
 
+SATURATED_RATE: Final = 0.12
+"""How often values end below dense bone, as scanners with few bits make them."""
 AHEAD: Final = 3
 """Batches made while the network works on one."""
 
@@ -69,17 +71,19 @@ def shades(codes: Sequence[Codes], rng: np.random.Generator) -> list[Floats]:
     which also takes the place of what rounding to codes took away. Values keep their zero: what is
     air stays air.
     """
-    gain, bend = rng.uniform(0.85, 1.2), rng.uniform(0.8, 1.25)
-    tissue = rng.uniform(-0.08, 0.08)
+    gain, bend = rng.uniform(0.8, 1.28), rng.uniform(0.72, 1.35)
+    tissue = rng.uniform(-0.12, 0.12)
+    top = rng.uniform(1.1, 1.7) if rng.random() < SATURATED_RATE else np.inf
     noise = rng.choice([0.0, rng.uniform(0.0, 0.06), rng.uniform(0.05, 0.2)], p=[0.3, 0.5, 0.2])
-    thick = rng.random() < 0.3
-    thickness = rng.uniform(0.4, 1.0)
+    thick = rng.random() < 0.35
+    thickness = rng.uniform(0.4, 1.3)
     views = []
     for view in codes:
         values = np.where(view == OUTSIDE, 0, view).astype(np.float32) * np.float32(STEP)
         values += rng.uniform(-STEP / 2, STEP / 2, values.shape).astype(np.float32)
         values = np.maximum(values, 0)
         values = np.where(values > STEP / 2, gain * values**bend + tissue, values)
+        values = np.minimum(values, np.float32(top))
         if thick and len(values):
             values = ndimage.gaussian_filter1d(values, thickness, axis=0)
         if noise and len(values):

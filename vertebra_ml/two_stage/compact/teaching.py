@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from vertebra_ml.anatomy import RANK
 from vertebra_ml.discs import label_volumes
@@ -29,11 +30,20 @@ HEAT_ROWS: Final = 1.3
 PLACE_ROWS: Final = 2.5
 """Rows that say where the centre is, to each side of it."""
 LEVEL_ROWS: Final = 2.5
-TURN_RATE, NARROW_RATE = 0.6, 0.15
-CROP_RATE: Final = 0.4
+TURN_RATE, NARROW_RATE, BARE_RATE = 0.6, 0.3, 0.2
+SIDES_MM: Final = ((15.0, 110.0), (20.0, 170.0))
+"""How far a narrow field reaches from the path to each side, and to the back and the front."""
+BONE, TISSUE = 0.95, 0.5
+"""Grey values: about 280 HU, above which is bone and agent; and what stands for all below."""
+CROP_RATE: Final = 0.5
 """How often detection sees a field cut anywhere: round a heart, half a chest, a spine alone."""
-FIELD: Final = (0.25, 0.9)
+FIELD: Final = (0.2, 0.9)
 """Width and depth of such a field, parts of the picture."""
+LOW_RATE: Final = 0.3
+"""How often such a field is cut in height as well."""
+TILT_RATE: Final = 0.5
+TILT_DEG: Final = (18.0, 10.0, 12.0)
+"""How far detection's pictures are turned about x, y and z: prone, hunched and crooked people."""
 
 
 def spine_targets(sample: Sample) -> NDArray[np.int8]:
@@ -69,7 +79,10 @@ def detection_batch(
         if rng.random() < 0.5:
             codes, truth = codes[..., ::-1], truth[..., ::-1]
         (values,) = shades([codes], rng)
-        pictures.append(tensor(values, codes != OUTSIDE))
+        inside = codes != OUTSIDE
+        if rng.random() < TILT_RATE:
+            values, inside, truth = _tilted(values, inside, truth, rng)
+        pictures.append(tensor(values, inside))
         truths.append(truth)
     return np.stack(pictures), np.stack(truths)[..., None].astype(np.float32)
 
@@ -77,13 +90,30 @@ def detection_batch(
 def _field(box: Sequence[int], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw a narrower field: (rows, y, x), True where it reaches."""
     inside = np.ones(tuple(box), dtype=bool)
-    for axis in (1, 2):
+    axes = (0, 1, 2) if rng.random() < LOW_RATE else (1, 2)
+    for axis in axes:
         size = round(box[axis] * rng.uniform(*FIELD))
         start = int(rng.integers(0, box[axis] - size + 1))
         place = np.arange(box[axis])
         kept = (place >= start) & (place < start + size)
         inside &= kept.reshape([-1 if i == axis else 1 for i in range(3)])
     return inside
+
+
+def _tilted(
+    values: Floats, inside: NDArray[np.bool_], truth: NDArray[np.int8], rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int8]]:
+    """Turn a far picture (rows, y, x), and what it shows, about its middle."""
+    about_x, about_y, about_z = np.radians([rng.uniform(-limit, limit) for limit in TILT_DEG])
+    turn = Rotation.from_euler("xyz", [about_z, about_y, about_x]).as_matrix()  # rows, y, x
+    mm = np.array(FAR_MM[::-1])
+    matrix = turn * mm[None] / mm[:, None] * rng.uniform(0.85, 1.15)
+    middle = (np.array(values.shape) - 1) / 2
+    offset = middle - matrix @ middle
+    moved = ndimage.affine_transform(values, matrix, offset, order=1)
+    within = ndimage.affine_transform(inside.astype(np.uint8), matrix, offset, order=0) > 0
+    spine = ndimage.affine_transform(truth, matrix, offset, order=0, mode="constant", cval=-1)
+    return moved, within, np.where(within, spine, -1).astype(np.int8)
 
 
 def identification_batch(samples: Sequence[Sample], size: int, seed: Sequence[int]) -> Batch:
@@ -138,6 +168,8 @@ def _stretch(
     places = sample.arrays["places"].astype(np.float64) - (0, 0, start)
     turn = Turn.drawn(rng) if rng.random() < TURN_RATE else Turn()
     values = shades([near, far], rng)
+    if rng.random() < BARE_RATE:  # bones alone must do
+        values = [np.where(view < BONE, np.float32(TISSUE), view) for view in values]
     near_view = turn.applied(values[0], near != OUTSIDE, NEAR, NEAR_MM)
     far_view = turn.applied(values[1], far != OUTSIDE, FAR, FAR_MM)
     places = turn.moved(places, rows)
@@ -145,13 +177,23 @@ def _stretch(
         near_view, far_view = near_view[:, :, ::-1], far_view[:, :, ::-1]
         places = places * (-1, 1, 1)
     if rng.random() < NARROW_RATE:
-        half_mm = rng.uniform(40, 90)
-        for view, spacing in ((near_view, NEAR_MM[0]), (far_view, FAR_MM[0])):
-            side = max(0, view.shape[2] // 2 - round(half_mm / spacing))
-            view[:, :, :side], view[:, :, view.shape[2] - side :] = 0, 0
+        reach = [rng.uniform(*limits, 2) for limits in SIDES_MM]
+        _narrow(near_view, NEAR, NEAR_MM, reach)
+        _narrow(far_view, FAR, FAR_MM, reach)
     kept = (places[:, 2] > -0.5) & (places[:, 2] < rows - 0.5)
     targets = row_targets(sample.arrays["labels"][kept], places[kept].astype(np.float32), rows)
     return near_view, far_view, targets
+
+
+def _narrow(
+    view: Floats, window: Window, mm: Sequence[float], reach: Sequence[NDArray[np.float64]]
+) -> None:
+    """Empty a view (rows, y, x, 2) in place beyond (left, right) and (behind, before), mm."""
+    for axis, middle, limits in ((2, window.left, reach[0]), (1, window.behind, reach[1])):
+        low, high = middle - round(limits[0] / mm[0]), middle + round(limits[1] / mm[0])
+        gone = np.arange(view.shape[axis])
+        gone = (gone < low) | (gone >= high)
+        view[(slice(None),) * axis + (gone,)] = 0
 
 
 class Turn:
@@ -167,10 +209,10 @@ class Turn:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "Turn":
-        """Draw one: up to 10 mm aside, 3 degrees, 12 % larger or smaller."""
+        """Draw one: up to 10 mm aside, 4 degrees, 12 % larger or smaller."""
         size = rng.uniform(0.9, 1.12)
         x, y, z = size * rng.uniform(0.97, 1.03, 3)
-        shift, slope = rng.uniform(-10, 10, 2), rng.uniform(-0.05, 0.05, 2)
+        shift, slope = rng.uniform(-10, 10, 2), rng.uniform(-0.07, 0.07, 2)
         return cls((shift[0], shift[1]), (slope[0], slope[1]), (x, y, z))
 
     def applied(
