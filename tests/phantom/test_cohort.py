@@ -26,7 +26,8 @@ def lumbar_field(person, spacing=(2.0, 2.0, 2.0), orientation="RAS", tilt=None, 
 
 EVEN = {"patchiness": (0.0, 0.0), "texture_hu": (0.0, 0.0), "noise_hu": (0.1, 0.1),
         "plaque_rate": 0.0, "contrast_rate": 0.0, "oral_rate": 0.0,
-        "spongy_hu": (260.0, 260.0), "sclerosis_rate": 0.0, "cement_rate": 0.0, "clips_rate": 0.0,
+        "spongy_hu": (260.0, 260.0), "cortex_hu": (1200.0, 1200.0), "cortex_factor": (0.6, 0.6),
+        "sclerosis_rate": 0.0, "cement_rate": 0.0, "clips_rate": 0.0,
         "screws_rate": 0.0, "wires_rate": 0.0, "stent_rate": 0.0}  # fmt: skip
 
 
