@@ -10,6 +10,8 @@ from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP
 from vertebra_ml.two_stage.compact.samples import Sample, chosen, shades
 from vertebra_ml.two_stage.compact.teaching import (
     Turn,
+    _narrow,
+    _tilted,
     detection_batch,
     identification_batch,
     row_targets,
@@ -144,6 +146,34 @@ def test_fields_are_cut_anywhere_and_what_is_cut_teaches_nothing() -> None:
         np.testing.assert_array_equal(pictures[..., 1] == 0, truth[..., 0] == -1)
         shares.append((truth >= 0).mean())
     assert min(shares) < 0.5 * max(shares)
+
+
+def test_a_tilted_picture_takes_its_spine_along() -> None:
+    row, y, x = np.indices((40, 30, 32)).astype(float)
+    values = np.exp(-((row - 12) ** 2 + (y - 20) ** 2 + (x - 9) ** 2) / 8).astype(np.float32)
+    truth = (values > 0.3).astype(np.int8)
+    inside = np.ones(values.shape, dtype=bool)
+    moves = []
+    for seed in range(5):
+        moved, within, spine = _tilted(values, inside, truth, np.random.default_rng(seed))
+        assert (spine[~within] == -1).all()
+        bright = np.array([(axis * moved).sum() / moved.sum() for axis in (row, y, x)])
+        marked = np.argwhere(spine == 1).mean(axis=0)
+        np.testing.assert_allclose(bright, marked, atol=0.5)
+        moves.append(np.linalg.norm(marked - (12, 20, 9)))
+    assert max(moves) > 1
+
+
+def test_a_narrow_field_ends_at_the_same_mm_in_both_views() -> None:
+    reach = [np.array([32.0, 48.0]), np.array([24.0, 40.0])]
+    for window, mm in ((NEAR, NEAR_MM), (FAR, FAR_MM)):
+        view = np.ones((4, *window.shape, 2), dtype=np.float32)
+        _narrow(view, window, mm, reach)
+        _, y, x, _ = np.nonzero(view)
+        ends = [(x.min() - window.left) * mm[0], (x.max() + 1 - window.left) * mm[0]]
+        assert ends == [-32, 48]
+        ends = [(y.min() - window.behind) * mm[1], (y.max() + 1 - window.behind) * mm[1]]
+        assert ends == [-24, 40]
 
 
 def test_the_whole_column_is_what_serving_would_see() -> None:
