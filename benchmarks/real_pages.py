@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from vertebra_ml.batch import Evaluation
 
 SHEET, PAGE = "all.png", "index.html"
-CELL_IN: Final = (6.0, 3.2)
+ACROSS: Final = 2
+"""Scans beside each other on the contact sheet."""
+CELL_IN: Final = (7.0, 2.9)
 SHEET_DPI: Final = 110
 STYLE: Final = (
     "body{font:14px sans-serif;margin:1em}img{max-width:100%;max-height:90vh;object-fit:contain}"
@@ -37,17 +39,17 @@ def write(out: Path, answers: "Mapping[str, Evaluation]") -> None:
 
 
 def sheet(cases: Mapping[str, Mapping[str, Path]], names: list[str]) -> bytes:
-    """Return one PNG of all pictures, small: a row a scan, a column a model."""
-    size = (CELL_IN[0] * max(len(names), 1), CELL_IN[1] * max(len(cases), 1))
-    figure = Figure(figsize=size, facecolor="white")
-    for row, pictures in enumerate(cases.values()):
-        for column, name in enumerate(names):
-            if name not in pictures:
-                continue
-            left, bottom = column / len(names), 1 - (row + 1) / len(cases)
-            axes = figure.add_axes((left, bottom, 1 / len(names), 1 / len(cases)))
-            axes.imshow(images.imread(io.BytesIO(pictures[name].read_bytes())))
-            axes.set_axis_off()
+    """Return one PNG of all pictures, small: the models of a scan side by side, ACROSS scans."""
+    columns, rows = ACROSS * max(len(names), 1), max(-(-len(cases) // ACROSS), 1)
+    figure = Figure(figsize=(CELL_IN[0] * columns, CELL_IN[1] * rows), facecolor="white")
+    for place, pictures in enumerate(cases.values()):
+        row, first = place // ACROSS, place % ACROSS * len(names)
+        for column, name in enumerate(names, start=first):
+            if name in pictures:
+                corner = (column / columns, 1 - (row + 1) / rows)
+                axes = figure.add_axes((*corner, 1 / columns, 1 / rows))
+                axes.imshow(images.imread(io.BytesIO(pictures[name].read_bytes())))
+                axes.set_axis_off()
     return png(figure, SHEET_DPI)
 
 
