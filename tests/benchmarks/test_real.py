@@ -214,4 +214,4 @@ def test_cells_name_every_figure(tmp_path: Path) -> None:
         "4.0",
         "1.00",
         "100 % (4/4)",
-    )  # noqa: E501
+    )
