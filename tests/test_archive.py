@@ -90,7 +90,7 @@ def archives(draw: st.DrawFn) -> Archive:
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(archives())
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, one: Archive) -> None:
     path = tmp_path_factory.mktemp("archive") / "case.npz"

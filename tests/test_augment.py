@@ -25,7 +25,7 @@ def marked() -> Sample:
     return Sample(picture, picture.copy(), np.array(MARKS), states, 2.0)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(seed=st.integers(0, 10_000), rows_max=st.integers(40, 300))
 def test_a_bright_bar_stays_on_its_landmark(seed: int, rows_max: int) -> None:
     sample = warp(marked(), np.random.default_rng(seed), strength=GEOMETRY, rows_max=rows_max)
@@ -40,7 +40,7 @@ def test_a_bright_bar_stays_on_its_landmark(seed: int, rows_max: int) -> None:
         assert (near * bright).sum() / bright.sum() == pytest.approx(position, abs=0.6)
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(derandomize=True, max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_the_same_seed_gives_the_same_sample(seed: int) -> None:
     first, second = (
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_sample(seed: int) -> None:
     assert np.array_equal(first.positions, second.positions)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(derandomize=True, max_examples=40)
 @given(seed=st.integers(0, 10_000))
 def test_levels_left_outside_are_absent_and_those_cut_by_the_edge_unknown(seed: int) -> None:
     sample = warp(marked(), np.random.default_rng(seed), strength=GEOMETRY, rows_max=80)

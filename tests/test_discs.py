@@ -66,7 +66,7 @@ def columns(draw):  # type: ignore[no-untyped-def]
     return Landmarks.of(points)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(columns(), st.sampled_from([(4.0, 4.0, 5.0), (3.0, 5.0, 4.0)]))
 def test_each_voxel_asked_alone_says_the_same(landmarks, spacing) -> None:  # type: ignore[no-untyped-def]
     affine, shape = grid(np.array(spacing))
@@ -76,7 +76,7 @@ def test_each_voxel_asked_alone_says_the_same(landmarks, spacing) -> None:  # ty
         assert (mine != other).mean() < 2e-4
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(columns(), st.sampled_from(ORIENTATIONS))
 def test_the_order_of_axes_changes_nothing(landmarks, orientation) -> None:  # type: ignore[no-untyped-def]
     affine, shape = grid(np.array([3.0, 4.0, 5.0]))
@@ -88,7 +88,7 @@ def test_the_order_of_axes_changes_nothing(landmarks, orientation) -> None:  # t
         assert (back != one).mean() < 2e-4
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(columns())
 def test_levels_lie_within_the_spine_and_hold_their_centre(landmarks) -> None:  # type: ignore[no-untyped-def]
     affine, shape = grid(np.array([2.0, 2.0, 2.0]))

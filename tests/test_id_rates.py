@@ -136,7 +136,7 @@ def points(marks: Landmarks) -> dict[str, Point]:
     return {name: tuple(map(float, marks[name])) for name in marks.labels}
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(scans())
 def test_definitions_agree_with_slow_loops(each):
     labels, answer = points(each.truth.landmarks), points(each.prediction.landmarks)
@@ -174,7 +174,7 @@ def naive_numbers(chosen: list[id_rates.Scan], part=lambda level: True) -> dict[
     return answer
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(st.lists(scans(), max_size=5, unique_by=lambda each: each.case))
 def test_numbers_agree_with_slow_loops(chosen):
     summary = id_rates.summarise(chosen, bootstrap=3, seed=1)

@@ -19,7 +19,7 @@ from vertebra_ml.landmarks import (
 NAN = float("nan")
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(st.sampled_from(LEVELS), unique=True))
 def test_any_order_in_is_head_to_foot_out(labels: list[str]) -> None:
     ranks = np.array([RANK[label] for label in labels], dtype=float)

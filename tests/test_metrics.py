@@ -180,7 +180,7 @@ def naive(rows: list[dict], gross_mm: float) -> dict[str, float | None]:
     return answer | {"presence_right": np.mean(presence) if presence else None}
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(tables())
 def test_numbers_agree_with_a_naive_loop(table):
     summary = metrics.summarise(table, gross_mm=20, bootstrap=4, seed=3)
@@ -197,7 +197,7 @@ def test_numbers_agree_with_a_naive_loop(table):
             assert found[name] == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 @given(tables(), st.integers(0, 5))
 def test_bootstrap_agrees_with_resampling_cases_by_hand(table, seed):
     draws = 40

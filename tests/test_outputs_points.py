@@ -58,7 +58,7 @@ def test_verse_is_read_back_to_the_same_mm(tmp_path, orientation):
         np.testing.assert_allclose(ours[level], point, atol=1e-3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(ORIENTATIONS), TILTS)
 def test_verse_of_oblique_scans(tmp_path_factory, orientation, turned):
     scan, entries = written(tmp_path_factory.mktemp("v"), grid(orientation, turned))

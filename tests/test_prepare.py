@@ -204,7 +204,7 @@ def test_posterior_is_the_patients_back_whatever_the_table(table: str) -> None:
     assert behind > 1500 > 500 > before
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(
     spacing=st.tuples(*[st.floats(0.6, 6.0)] * 2, st.floats(0.6, 8.0)),
     orientation=st.sampled_from(ORIENTATIONS),

@@ -48,7 +48,7 @@ def test_a_case_without_image_is_refused() -> None:
         project_case(case(), HOW)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     rows=st.integers(40, 90), columns=st.integers(40, 90), spacing=st.floats(0.4, 3),
     steps=st.tuples(st.floats(0.5, 2.5), st.floats(0.5, 2.5)),

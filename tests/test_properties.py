@@ -30,7 +30,7 @@ ORIENTATIONS = [
     for letters in product("RL", "AP", "SI")
 ]
 ANGLES = st.tuples(*[st.floats(-14, 14)] * 3)
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=80)
+PROPERTY = settings(derandomize=True, max_examples=80)
 FEW = settings(PROPERTY, max_examples=8)
 MM = 0.01
 

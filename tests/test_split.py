@@ -42,7 +42,7 @@ def test_impossible_sizes_are_refused(patients: int, train: float) -> None:
         part_sizes(patients, SHARES | {"train": train})
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     rare=st.integers(3, 6),
@@ -86,7 +86,7 @@ def test_leaks_are_named() -> None:
     assert leaks(rows) == {"a": ("test", "train")}
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     first=st.integers(6, 20),

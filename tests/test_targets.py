@@ -18,7 +18,7 @@ from vertebra_ml.targets import (
 ROWS = 60
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(
     position=st.floats(-0.5, ROWS - 0.5),
     sigma=st.floats(0.8, 6.0),
@@ -31,7 +31,7 @@ def test_decode_returns_within_half_a_row(position: float, sigma: float, kind: s
     assert abs(decode(target, sigma) - position) <= 0.5 + 1e-9
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(position=st.floats(0, ROWS - 1), sigma=st.floats(1.0, 5.0))
 def test_a_bell_is_read_finer_than_a_row_also_at_the_edge(position: float, sigma: float) -> None:
     assert decode(TARGETS["gaussian"](position, ROWS, sigma), sigma) == pytest.approx(

@@ -22,7 +22,7 @@ ORIENTATIONS = [
 ]
 SPACING = st.floats(0.3, 6.0)
 SHAPE = st.tuples(*[st.integers(2, 9)] * 3)
-HYPOTHESIS = settings(deadline=None, derandomize=True, max_examples=60)
+HYPOTHESIS = settings(derandomize=True, max_examples=60)
 
 
 @st.composite

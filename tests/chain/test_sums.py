@@ -55,7 +55,7 @@ def _weights(column: Column, labelling: tuple[int, ...]) -> Iterator[float]:
 
 
 @given(columns())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_sums_agree_with_every_labelling_counted(column: Column) -> None:
     count = len(column.own)
     shares, total = np.zeros((count, PLACES)), np.float64(1.0)
@@ -76,7 +76,7 @@ def test_sums_agree_with_every_labelling_counted(column: Column) -> None:
 
 
 @given(columns())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_labelling_has_most_names_right_of_all_consistent_ones(column: Column) -> None:
     chances = posteriors(column)[0]
     found = best_labelling(chances, column.above, column.below)

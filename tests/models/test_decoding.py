@@ -18,7 +18,7 @@ def told(parts: dict[float, float], absent: float = 0.0) -> np.ndarray:
     return np.concatenate([np.broadcast_to(rows, ROWS), [absent]])[None]
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(row=st.floats(0, ROWS - 1))
 def test_a_sure_bell_is_read_at_its_place(row: float) -> None:
     (verdict,) = READER.read(told({row: 1.0}), ["T12"])

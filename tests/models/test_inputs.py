@@ -37,7 +37,7 @@ def test_the_spine_comes_to_the_middle() -> None:
     assert (grid.frontal[:, :10] == AIR_HU).all()
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(factor=st.floats(0.3, 5.0), seed=st.integers(0, 99))
 def test_area_means_keep_the_sum(factor: float, seed: int) -> None:
     image = np.random.default_rng(seed).normal(size=(37, 3))

@@ -56,7 +56,7 @@ DRESSES = st.builds(
 
 
 @given(volume=volumes(), dress=DRESSES, enhanced=st.booleans(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_grid_comes_back(volume: Volume, dress: Dress, enhanced: bool, data: Any) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

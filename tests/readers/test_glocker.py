@@ -50,7 +50,7 @@ def test_points_are_mm_along_the_stored_axes_from_the_first_voxel(tmp_path: Path
     spacing=st.tuples(*[st.floats(0.7, 5.0) for _ in range(3)]),
     turned=st.tuples(*[st.floats(-15.0, 15.0) for _ in range(3)]),
 )
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 def test_written_and_read_back_on_any_grid(
     tmp_path_factory: pytest.TempPathFactory,
     orientation: str,

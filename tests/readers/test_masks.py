@@ -101,7 +101,7 @@ def farthest(truth: Any) -> float:
     spacing=st.tuples(*[st.floats(0.9, 3.0) for _ in range(3)]),
     turned=st.tuples(*[st.floats(-12.0, 12.0) for _ in range(3)]),
 )
-@hypothesis_settings(deadline=None, max_examples=8)
+@hypothesis_settings(max_examples=8)
 def test_body_centres_are_found_on_any_grid(
     tmp_path_factory: pytest.TempPathFactory,
     orientation: str,
@@ -118,7 +118,7 @@ def test_body_centres_are_found_on_any_grid(
 
 
 @given(order=st.permutations(list(CENTRES)), start=st.integers(1, 30_000))
-@hypothesis_settings(deadline=None, max_examples=6)
+@hypothesis_settings(max_examples=6)
 def test_the_order_and_size_of_numbers_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[str], start: int
 ) -> None:

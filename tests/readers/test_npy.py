@@ -37,7 +37,7 @@ def objects(*items: Any) -> Any:
     return array
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(
     hnp.arrays(
         st.one_of(st.sampled_from(TYPES).map(np.dtype), st.just(np.dtype("U3"))),
@@ -51,7 +51,7 @@ def test_plain_arrays_are_read_as_numpy_reads_them(array: Any, fortran: bool) ->
     np.testing.assert_array_equal(found, array)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 @given(st.lists(ITEMS, min_size=1, max_size=5), st.sampled_from((2, 3, 4)))
 def test_object_arrays_are_read_as_numpy_reads_them(items: list[Any], protocol: int) -> None:
     found = read(npy(objects(*items), protocol))

@@ -68,7 +68,7 @@ def test_patients_are_kept_and_labels_may_be_missing(tmp_path: Path) -> None:
     assert (case.patient, case.truth()) == ("p7", None)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(row=st.integers(0, 199), thickness=st.floats(0.5, 8), rows=st.integers(200, 260))
 def test_rows_of_the_thesis_are_millimetres_from_the_head(
     tmp_path_factory: pytest.TempPathFactory, row: int, thickness: float, rows: int

@@ -44,7 +44,7 @@ def first_of(path: Path) -> thesis.Entry:
     return read_entry(path, 0)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     shapes=st.lists(st.tuples(st.just(60), st.integers(1, 9)), min_size=1, max_size=5),
     levels=st.lists(st.tuples(LEVELS, LEVELS), min_size=5, max_size=5),

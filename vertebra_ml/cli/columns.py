@@ -44,9 +44,9 @@ def label(
 
     A file that cannot be read is one line here; the others are done, and the exit status is 1.
     """
-    from vertebra_ml.chain import label as named
     from vertebra_ml.outputs.labels import label_rows, labels_text, spine_entry, spines_text
     from vertebra_ml.readers.keypoints import read_keypoints
+    from vertebra_ml.rivals import label as named
 
     check_folder(out)
     failures: list[str] = []

@@ -28,7 +28,7 @@ def ball_scan(marks: Landmarks, spacing: tuple[float, float, float]) -> Volume:
     return Volume(values.astype(np.float32), affine)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.tuples(st.floats(0.9, 2.5), st.floats(0.9, 2.5), st.floats(1.0, 5.0)))
 def test_a_ball_is_seen_where_its_landmark_is(spacing: tuple[float, float, float]) -> None:
     scene = Scene.of(ball_scan(COLUMN, spacing))

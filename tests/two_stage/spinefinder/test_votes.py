@@ -99,7 +99,7 @@ def test_even_counts_have_the_mean_of_the_middle_two() -> None:
     np.testing.assert_allclose(middle, (5.5, 2.5, 2.5))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(
     st.tuples(st.sampled_from(LEVELS), st.floats(-100, 100), st.integers(1, 1000)),
     max_size=6, unique_by=lambda row: row[0],
