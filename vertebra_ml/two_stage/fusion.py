@@ -66,11 +66,11 @@ def fused(points_mm: Doubles, words: Sequence[Doubles]) -> Fused:
     """
     statistics, candidates = shipped(), Candidates(points_mm)
     column, order = weighed(candidates, statistics), head_to_foot(candidates)
-    said = [opinions(one)[order] for one in words]
+    said = np.array([opinions(one)[order] for one in words])
     chances, weights, alone = [], [], []
     for believed in product((False, True), repeat=len(said)):
-        own = sum((one for one, is_so in zip(said, believed, strict=True) if is_so), start=0.0)
-        case = replace(column, own=column.own + np.reshape(own, (-1, len(LEVELS), 1)))
+        own = np.tensordot(np.array(believed, dtype=np.float64), said, axes=1)
+        case = replace(column, own=column.own + own[:, :, None])
         chance, evidence = posteriors(case)
         worth = sum(np.log(1 - WORTHLESS if is_so else WORTHLESS) for is_so in believed)
         chances.append(chance)
