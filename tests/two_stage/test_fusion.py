@@ -42,7 +42,7 @@ def test_networks_that_contradict_each_other_leave_a_doubt() -> None:
         both = fused(column(SEEN), (word(one, 0.9), word(other, 0.9)))
         assert both.contradiction
         assert [each.levels for each in both.alone] == [one, other]
-        assert not both.together.can_tell
+        assert not both.can_tell
         assert (both.together.probabilities < 0.9).all()
         disagreement, doubt = both.warnings()
         assert disagreement == (
@@ -54,12 +54,20 @@ def test_networks_that_contradict_each_other_leave_a_doubt() -> None:
         assert "T8" in doubt
 
 
+def test_the_surer_of_two_is_not_believed_for_that_alone() -> None:
+    for one, other in ((SEEN, BELOW), (BELOW, SEEN)):
+        both = fused(column(SEEN), (word(one, 0.99), word(other, 0.6)))
+        assert both.contradiction
+        assert both.together.levels == one
+        assert (both.together.probabilities < 0.9).all()
+
+
 def test_one_that_knows_nothing_contradicts_nobody() -> None:
     silent = np.full((len(SEEN), len(LEVELS)), 1 / len(LEVELS))
     for words in ((word(SEEN, 0.9), silent), (silent, word(SEEN, 0.9))):
         both = fused(column(SEEN), words)
         assert both.together.levels == SEEN
-        assert both.together.can_tell
+        assert both.can_tell
         assert not both.contradiction
 
 

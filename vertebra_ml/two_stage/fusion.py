@@ -3,8 +3,9 @@
 What a network says of the candidates of one column stands and falls together: where it is a level
 off, it is so from the first to the last. So its whole word on a column is either worth something
 or, with the chance ``WORTHLESS``, nothing. The chain is summed in each of these cases, and they
-weigh as much as they explain: networks that agree make each other certain, networks that contradict
-each other leave both readings standing, each as likely as it fits a spine.
+weigh as much as they explain: networks that agree make each other certain. Of networks that
+contradict each other one is wrong however sure it is, so that sureness decides little: both
+readings stay standing.
 """
 
 from collections.abc import Sequence
@@ -37,16 +38,19 @@ READ: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """The names by all networks together, and by each ``alone``, in the order given."""
+    """The names by all networks together, and by each ``alone``, in the order given.
+
+    ``contradiction``: two of them can both tell the column, and name most of it differently.
+    """
 
     together: Labelling
     alone: tuple[Labelling, ...]
+    contradiction: bool
 
     @property
-    def contradiction(self) -> bool:
-        """Whether two networks can both tell the column, and name most of it differently."""
-        known = [one.levels for one in self.alone if one.confidence >= READ]
-        return any(_differ(a, b) for i, a in enumerate(known) for b in known[:i])
+    def can_tell(self) -> bool:
+        """Whether it is clear which vertebrae these are."""
+        return self.together.can_tell and not self.contradiction
 
     def warnings(self) -> tuple[str, ...]:
         """Return a line for a contradiction, with all readings, and one for names in doubt."""
@@ -54,7 +58,7 @@ class Fused:
         if self.contradiction:
             readings = " in one, ".join(_ends(one.levels) for one in self.alone)
             lines.append(f"the two networks disagree: {readings} in the other")
-        if self.contradiction or not self.together.can_tell:
+        if not self.can_tell:
             lines.append(self.together.doubt())
         return tuple(lines)
 
@@ -77,10 +81,12 @@ def fused(points_mm: Doubles, words: Sequence[Doubles]) -> Fused:
         weights.append(evidence + worth)
         if sum(believed) == 1:
             alone.append(labelled(candidates, case, chance, statistics))
-    shares = np.exp(np.array(weights) - logsumexp(weights))
-    mixed = np.tensordot(shares, np.array(chances), axes=1)
+    torn = contradict(alone)
+    # One of them is wrong from end to end, as sure as it is: all its sureness is one opinion.
+    worths = np.array(weights) / (INDEPENDENT if torn else 1.0)
+    mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
     together = labelled(candidates, column, mixed, statistics)
-    return Fused(together, tuple(alone[::-1]))  # the last network's case came first
+    return Fused(together, tuple(alone[::-1]), torn)  # the last network's case came first
 
 
 def opinions(words: Doubles) -> Doubles:
@@ -92,6 +98,12 @@ def opinions(words: Doubles) -> Doubles:
     likelier = np.log(len(LEVELS) * doubted / doubted.sum(axis=1, keepdims=True))
     result: Doubles = min(1.0, INDEPENDENT / max(1, len(words))) * likelier
     return result
+
+
+def contradict(readings: Sequence[Labelling]) -> bool:
+    """Return whether two readings, each probable by itself, name most of a column differently."""
+    known = [one.levels for one in readings if one.confidence >= READ]
+    return any(_differ(a, b) for i, a in enumerate(known) for b in known[:i])
 
 
 def _differ(one: Sequence[str], other: Sequence[str]) -> bool:
