@@ -54,12 +54,12 @@ def test_networks_that_contradict_each_other_leave_a_doubt() -> None:
         assert "T8" in doubt
 
 
-def test_the_surer_of_two_is_not_believed_for_that_alone() -> None:
+def test_the_surer_of_two_is_answered_and_not_trusted() -> None:
     for one, other in ((SEEN, BELOW), (BELOW, SEEN)):
         both = fused(column(SEEN), (word(one, 0.99), word(other, 0.6)))
         assert both.contradiction
         assert both.together.levels == one
-        assert (both.together.probabilities < 0.9).all()
+        assert not both.can_tell
 
 
 def test_one_that_knows_nothing_contradicts_nobody() -> None:
