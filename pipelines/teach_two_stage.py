@@ -7,14 +7,16 @@ import pandas as pd
 
 from pipelines.inputs import PARTS
 from pipelines.sampled import STAGES, Tables, described, judged
-from pipelines.stage import PREPARED, VALIDATION, read_table
+from pipelines.stage import MODELS, PREPARED, VALIDATION, read_table
 from pipelines.taught import Taught
 from vertebra_ml.config import Params
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.limits import gate
-from vertebra_ml.two_stage import fitting
+from vertebra_ml.two_stage import carried, fitting
 
 KIND = "two_stage"
+ANCHOR = MODELS / "slice_spotter"
+"""Carried along: its second opinion on the names is asked with every scan."""
 TABLE = PREPARED / "samples.csv"
 VERBS = {"train": "train", "validation": "tune"}
 
@@ -24,7 +26,8 @@ Samples = dict[str, dict[str, list[Path]]]
 def taught(params: Params, folder: Path) -> Taught:
     """Run the gate ``inputs-two_stage`` over the samples and say how they are learnt.
 
-    ``folder`` is the model's, to be written. Raises GateError, DatasetError.
+    ``folder`` is the model's, to be written. Raises GateError, DatasetError, and ModelError where
+    there is no slice spotter to carry.
     """
     del folder  # nothing is begun from another model
     table, section = sample_table(), params.models.two_stage
@@ -33,11 +36,12 @@ def taught(params: Params, folder: Path) -> Taught:
     settings = section.model_dump()
     groups = {f"{row['case']}.npz": row["group"] for row in table.to_dict("records")}
     counts = table["part"].value_counts()
+    anchor = carried.facts(ANCHOR)
     return Taught(
         table=table,
         files=[path for parts in samples.values() for paths in parts.values() for path in paths],
-        teach=partial(fitting.train, settings, samples, groups, seed=params.seed),
-        settings={"settings": settings},
+        teach=partial(fitting.train, settings, samples, groups, seed=params.seed, anchor=ANCHOR),
+        settings={"settings": settings, "anchor": anchor},
         said=", ".join(f"{counts.get(part, 0)} cases to {verb}" for part, verb in VERBS.items()),
     )
 

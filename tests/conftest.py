@@ -78,13 +78,16 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def untrained_two_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a two-stage model of seeded, untrained weights, set as params.yaml."""
+def untrained_two_stage(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a two-stage model of seeded, untrained weights, set as params.yaml.
+
+    It carries the untrained slice spotter.
+    """
     from vertebra_ml import config
     from vertebra_ml.two_stage import fitting
 
     folder = tmp_path_factory.mktemp("untrained_two_stage")
     settings = config.load(ROOT / "params.yaml").models.two_stage.model_dump()
-    fitting.untrained(settings, folder, 5)
+    fitting.untrained(settings, folder, 5, untrained)
     (folder / "history.csv").write_text("epoch,loss\n1,0.7\n")
     return folder

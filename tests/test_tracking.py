@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError, ModelError
-from vertebra_ml.tracking.provenance import flat, md5
+from vertebra_ml.tracking.provenance import flat, md5, weights_md5
 from vertebra_ml.tracking.publish import decisive
 from vertebra_ml.tracking.runs import start_training_run
 
@@ -250,6 +250,18 @@ def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     assert version.tags["data_hash"] == "d41d8"
     assert version.run_id == published.run
     assert not version.aliases
+
+
+def test_another_model_carried_along_is_another_version(tmp_path: Path) -> None:
+    (tmp_path / "model.weights.h5").write_bytes(b"own")
+    alone = weights_md5(tmp_path)
+    assert alone == md5(tmp_path / "model.weights.h5")
+    (tmp_path / "anchor").mkdir()
+    seen = {alone}
+    for content in (b"one", b"another"):
+        (tmp_path / "anchor" / "model.weights.h5").write_bytes(content)
+        seen.add(weights_md5(tmp_path))
+    assert len(seen) == 3
 
 
 @both_kinds

@@ -53,10 +53,14 @@ JUDGES = {
     "train": ("vertebra_ml.limits", "pipelines.split", "pipelines.facts"),
 }
 """What stops a stage and changes none of its products: other words of a rule retrain nothing."""
+UNASKED = {
+    "train@two_stage": ("vertebra_ml.two_stage.anchor", "vertebra_ml.models.slice_spotter"),
+}
+"""What a stage's code leads to and its products do not hang on: a training copies the slice
+spotter's folder, which is a dependency, and never asks it."""
 OTHERS = {
     "slice_spotter": ("vertebra_ml.two_stage", "pipelines.teach_two_stage"),
-    "two_stage": ("vertebra_ml.models.slice_spotter", "vertebra_ml.models.fitting",
-                  "pipelines.teach_slice_spotter"),
+    "two_stage": ("vertebra_ml.models.fitting", "pipelines.teach_slice_spotter"),
 }  # fmt: skip
 """Where a kind's way parts from another's: named in tables that all kinds share."""
 NETWORKS = tuple(
@@ -85,7 +89,7 @@ def _script(name: str) -> str:
 def _left_out(name: str) -> tuple[str, ...]:
     stage, _, kind = name.partition("@")
     other = NETWORKS if stage == "samples" else OTHERS.get(kind, ())
-    return (*LEFT_OUT, *JUDGES.get(stage, ()), *other)
+    return (*LEFT_OUT, *JUDGES.get(stage, ()), *UNASKED.get(name, ()), *other)
 
 
 def _covers(dependency: str, path: Path) -> bool:
@@ -123,6 +127,7 @@ def test_no_kind_hangs_on_what_another_learns_from() -> None:
     assert {"prepared/detection", "prepared/identification", "vertebra_ml/two_stage"}.isdisjoint(
         kinds["slice_spotter"]
     )
+    assert "models/slice_spotter" in kinds["two_stage"]  # the copy that it carries
     assert "models.two_stage" not in STAGES["train@slice_spotter"]["params"]
     assert "projection" not in STAGES["train@two_stage"]["params"]
 

@@ -17,6 +17,7 @@ from tests.serving.conftest import Served, serving
 from tests.serving.test_bad_input import ask, content_of
 from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.archive import Archive, write_archive
+from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import ROW_COLUMNS
 from vertebra_ml.models import load_model
 from vertebra_ml.models import locate as locate_here
@@ -48,6 +49,18 @@ def test_every_way_equals_this_process(served: Served) -> None:
             assert [{key: row[key] for key in ROW_COLUMNS} for row in rows] == expected
             assert {row["run"] for row in rows} == {served.identity.run}
             assert {row["model_version"] for row in rows} == {"1"}
+
+
+def test_the_slice_spotter_that_it_carries_came_along(served: Served, untrained: Path) -> None:
+    for name in ("model.json", "model.weights.h5"):
+        packed = served.folder / "anchor" / name
+        assert packed.read_bytes() == (untrained / name).read_bytes()
+    carried = json.loads((served.folder / "model.json").read_text())["anchor"]
+    assert carried["data_hash"] == "0f1e2d"
+    (served.folder / "anchor").rename(served.folder / "elsewhere")
+    with pytest.raises(ModelError, match=r"anchor: found no slice spotter; expected slice_spotter"):
+        load_model(served.folder, served.identity)
+    (served.folder / "elsewhere").rename(served.folder / "anchor")
 
 
 def test_projections_are_refused_in_one_line(served: Served) -> None:

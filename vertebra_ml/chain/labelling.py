@@ -63,9 +63,15 @@ def label(candidates: Candidates, statistics: Statistics | None = None) -> Label
     is weighed, with T13, L6 and T12 absent, and candidates that are no vertebra.
     """
     statistics = statistics or shipped()
-    order = head_to_foot(candidates)
     column = weighed(candidates, statistics)
-    chances = posteriors(column)[0]
+    return labelled(candidates, column, posteriors(column)[0], statistics)
+
+
+def labelled(
+    candidates: Candidates, column: Column, chances: Floats, statistics: Statistics
+) -> Labelling:
+    """Return the best labelling by (n, P) ``chances`` of ``column``, head to foot."""
+    order = head_to_foot(candidates)
     places = best_labelling(chances, column.above, column.below)
     levels, own = [""] * len(candidates), np.empty(len(candidates))
     vertebrae = np.zeros((len(candidates), len(LEVELS)))

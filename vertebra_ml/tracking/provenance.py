@@ -33,6 +33,20 @@ def md5(path: Path) -> str:
     return digest.hexdigest()
 
 
+def weights_md5(folder: Path) -> str:
+    """Return the MD5 by which the weights of a model folder are known.
+
+    That of its one file, or, where it carries another model below it, one over the files of both:
+    the same networks with another companion answer differently, and are another version.
+    """
+    carried = sorted(folder.glob(f"*/{WEIGHTS}"))
+    own = md5(folder / WEIGHTS)
+    if not carried:
+        return own
+    lines = [f"{path.relative_to(folder).as_posix()} {md5(path)}" for path in carried]
+    return hashlib.md5("\n".join([own, *lines]).encode(), usedforsecurity=False).hexdigest()
+
+
 def folder_md5(folder: Path) -> str:
     """Return one MD5 over the names and contents of every file below ``folder``."""
     digest = hashlib.md5(usedforsecurity=False)

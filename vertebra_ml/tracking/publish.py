@@ -20,13 +20,12 @@ import vertebra_ml
 from vertebra_ml.errors import GateError, ModelError, VertebraError
 from vertebra_ml.tracking.example import example_row
 from vertebra_ml.tracking.provenance import (
-    WEIGHTS,
     code_tags,
     folder_md5,
-    md5,
     read_contract,
     read_json,
     requirements,
+    weights_md5,
 )
 from vertebra_ml.tracking.registry import ARTIFACT, versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
@@ -63,7 +62,7 @@ def publish(
 
     Parameters
     ----------
-    folder : model folder: ``model.json``, weights, ``history.csv``.
+    folder : model folder: ``model.json``, weights, ``history.csv``, and whatever lies below it.
     reports : folder of ``metrics.json``, the quality gate's ``*verdict.json`` (keys ``passed``,
         ``failures``), report and pictures.
     registered : name of the registered model.
@@ -78,7 +77,7 @@ def publish(
     """
     contract = read_contract(folder)
     metrics, broken = decisive(read_json(reports / METRICS)), _broken(reports)
-    weights = md5(folder / WEIGHTS)
+    weights = weights_md5(folder)
     client = open_store(uri)
     place = experiment_id(client, experiment)
     gate = "failed" if broken else "passed"

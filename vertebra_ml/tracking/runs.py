@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from vertebra_ml.tracking.provenance import WEIGHTS, code_tags, flat, md5
+from vertebra_ml.tracking.provenance import code_tags, flat, weights_md5
 from vertebra_ml.tracking.store import experiment_id, open_store
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TrainingRun:
 
     def log_model_folder(self, folder: Path) -> None:
         """Tag the run with its weights, by which ``publish`` finds it again."""
-        self.client.set_tag(self.id, "weights_md5", md5(folder / WEIGHTS))
+        self.client.set_tag(self.id, "weights_md5", weights_md5(folder))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """``model.json`` of a two-stage model: everything needed to use it, without ``params.yaml``."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ class Contract:
     thresholds : numbers that the reader of the architecture wants, chosen on validation.
     seed, data_hash : what made the weights.
     limits : what a scan may be; empty where nothing is refused.
+    anchor : the slice spotter that it carries (``carried.facts``); empty where it carries none.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Contract:
     seed: int
     data_hash: str
     limits: dict[str, Any]
+    anchor: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` into ``folder``."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertebra_ml.errors import ModelError
+from vertebra_ml.two_stage import carried
 from vertebra_ml.two_stage.architectures import Lesson, architecture, function
 from vertebra_ml.two_stage.contract import Contract
 from vertebra_ml.two_stage.settings import Settings
@@ -23,6 +24,7 @@ def train(
     seed: int,
     data_hash: str,
     on_epoch: Callable[[int, dict[str, float]], None],
+    anchor: Path | None = None,
 ) -> None:
     """Train both networks and write ``folder``: ``model.json``, weights, ``history.csv``.
 
@@ -36,10 +38,14 @@ def train(
         was killed goes on from there.
     seed, data_hash : kept in ``model.json``.
     on_epoch : called after each epoch of either network with its number, from 1, and its figures.
+    anchor : folder of the slice spotter that the model carries; None for none.
 
-    Raises ModelError for unknown settings and where a part has no sample.
+    Raises ModelError for unknown settings, where a part has no sample, and where ``anchor`` holds
+    no slice spotter.
     """
     known = Settings.of(settings)
+    if anchor:
+        carried.facts(anchor)  # refused before hours of training, not after
     for stage in STAGES:
         for part in ("train", "validation"):
             if not samples[stage][part]:
@@ -55,12 +61,16 @@ def train(
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     thresholds = function(architecture(known.architecture).learn)(lesson)
-    Contract(KIND, known, dict(thresholds), seed, data_hash, limits={}).write(folder)
+    facts = carried.carry(anchor, folder) if anchor else {}
+    Contract(KIND, known, dict(thresholds), seed, data_hash, {}, facts).write(folder)
 
 
-def untrained(settings: Mapping[str, Any], folder: Path, seed: int) -> None:
+def untrained(
+    settings: Mapping[str, Any], folder: Path, seed: int, anchor: Path | None = None
+) -> None:
     """Write a model folder with weights at random, for tests and benchmarks."""
     known = Settings.of(settings)
     folder.mkdir(parents=True, exist_ok=True)
     thresholds = function(architecture(known.architecture).untrained)(folder, seed)
-    Contract(KIND, known, dict(thresholds), seed, f"untrained-{seed}", limits={}).write(folder)
+    facts = carried.carry(anchor, folder) if anchor else {}
+    Contract(KIND, known, dict(thresholds), seed, f"untrained-{seed}", {}, facts).write(folder)

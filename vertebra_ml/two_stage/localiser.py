@@ -12,6 +12,7 @@ from vertebra_ml.anatomy import RANK, successors
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
+from vertebra_ml.two_stage import carried
 from vertebra_ml.two_stage.architectures import Reader, Reading, architecture, function
 from vertebra_ml.two_stage.contract import Contract
 from vertebra_ml.volume import Source, Volume
@@ -106,6 +107,7 @@ def anomalies(levels: tuple[str, ...]) -> list[str]:
 
 def load(folder: Path, contract: Contract, identity: ModelIdentity) -> TwoStage:
     """Load both networks from ``folder``, ready to answer; ModelError where they do not fit."""
+    carried.check(folder, contract.anchor)
     reader = function(architecture(contract.settings.architecture).load)(
         folder, contract.settings, contract.thresholds
     )

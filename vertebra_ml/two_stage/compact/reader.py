@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from scipy.special import softmax
 
 from vertebra_ml.anatomy import LEVELS
-from vertebra_ml.chain import Candidates, label
-from vertebra_ml.two_stage import weights
+from vertebra_ml.chain import Candidates, Labelling, label
+from vertebra_ml.two_stage import anchor, weights
+from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.compact import detection, identification
 from vertebra_ml.two_stage.compact.column import FAR, NEAR
@@ -18,6 +20,7 @@ from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
 from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
+from vertebra_ml.two_stage.fusion import fused
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
 
@@ -31,11 +34,20 @@ NOTHING: Final = Reading((), np.empty((0, 3)), np.empty(0), np.empty(0), ("no sp
 
 
 class CompactReader:
-    """Both trained networks. ``read`` may be called from many threads."""
+    """Both trained networks, and the slice spotter that they carry, if any.
 
-    def __init__(self, networks: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+    ``read`` may be called from many threads.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, Any],
+        thresholds: Mapping[str, float],
+        second: Anchor | None = None,
+    ) -> None:
         self._networks = networks
         self._thresholds = thresholds
+        self._second = second
         self._lock = threading.Lock()
         for network in networks.values():
             network.jit_compile = False
@@ -56,7 +68,11 @@ class CompactReader:
             tensor(views.far, views.far_inside)[None],
         ]
         seen = sightings(self._asked("identification", inputs))
-        return named(seen, scene.world_of(places_of(seen, views)), self._thresholds)
+        points_mm = scene.world_of(places_of(seen, views))
+        second = self._second.chances(volume, points_mm) if self._second else None
+        if second is None or not len(points_mm):
+            return named(seen, points_mm, self._thresholds)
+        return named_by_both(seen, points_mm, self._thresholds, second)
 
     def spine(self, scene: Scene) -> Spine | None:
         """Return where detection finds the spine, None where it finds none."""
@@ -94,8 +110,28 @@ def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> R
         return NOTHING
     scores = tempered(seen.names, thresholds["name_weight"])
     answer = label(Candidates(points_mm, level_scores=scores))
-    kept = [i for i, level in enumerate(answer.levels) if level]
     doubt = () if answer.can_tell else (answer.doubt(),)
+    return as_reading(answer, doubt, seen, points_mm, thresholds)
+
+
+def named_by_both(
+    seen: Sightings, points_mm: Any, thresholds: Mapping[str, float], second: Any
+) -> Reading:
+    """Name one sighting or more, as ``named`` does, with the slice spotter's word (n, 26) too."""
+    first = softmax(thresholds["name_weight"] * seen.names, axis=1)
+    both = fused(points_mm, (first, second))
+    return as_reading(both.together, both.warnings(), seen, points_mm, thresholds)
+
+
+def as_reading(
+    answer: Labelling,
+    doubts: tuple[str, ...],
+    seen: Sightings,
+    points_mm: Any,
+    thresholds: Mapping[str, float],
+) -> Reading:
+    """Return what is answered of sightings with these names."""
+    kept = [i for i, level in enumerate(answer.levels) if level]
     levels = [answer.levels[i] for i in kept]
     seen_somewhere = answer.chances.max(axis=0)
     return Reading(
@@ -103,7 +139,7 @@ def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> R
         points_mm[kept],
         answer.probabilities[kept],
         seen.spread_mm[kept] * thresholds["spread_scale"],
-        doubt,
+        doubts,
         {
             level: float(1 - chance)
             for level, chance in zip(LEVELS, seen_somewhere, strict=True)
@@ -118,7 +154,8 @@ NETWORKS: Final = {"detection": detection.network, "identification": identificat
 
 def load(folder: Path, settings: Settings, thresholds: Mapping[str, float]) -> CompactReader:
     """Load both networks from ``folder``. Raises ModelError where weights are missing or others."""
-    return CompactReader(weights.load(NETWORKS, folder, settings.architecture), thresholds)
+    networks = weights.load(NETWORKS, folder, settings.architecture)
+    return CompactReader(networks, thresholds, anchor.beside(folder))
 
 
 def untrained(folder: Path, seed: int) -> dict[str, float]:

@@ -1,0 +1,116 @@
+"""Names from two networks that may each be wrong for a whole column: one honest answer.
+
+What a network says of the candidates of one column stands and falls together: where it is a level
+off, it is so from the first to the last. So its whole word on a column is either worth something
+or, with the chance ``WORTHLESS``, nothing. The chain is summed in each of these cases, and they
+weigh as much as they explain: networks that agree make each other certain. Of networks that
+contradict each other one is wrong however sure it is, so that sureness decides little: both
+readings stay standing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from vertebra_ml.anatomy import LEVELS, RANK
+from vertebra_ml.chain import Candidates, Labelling, shipped
+from vertebra_ml.chain.candidates import head_to_foot
+from vertebra_ml.chain.labelling import labelled, weighed
+from vertebra_ml.chain.sums import posteriors
+
+Doubles = NDArray[np.float64]
+
+DOUBT: Final = 0.02
+"""Added to what is said of each level at each candidate: no word rules a level out alone."""
+INDEPENDENT: Final = 5.0
+"""How many independent opinions the words of one network on one column are worth at most."""
+WORTHLESS: Final = 0.1
+"""Chance that a network's word on a whole column is worth nothing. A belief: measured on phantoms,
+which both networks know, it would come out too small."""
+READ: Final = 0.5
+"""A network whose own names are on the whole less probable than this contradicts nobody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """The names by all networks together, and by each ``alone``, in the order given.
+
+    ``contradiction``: two of them can both tell the column, and name most of it differently.
+    """
+
+    together: Labelling
+    alone: tuple[Labelling, ...]
+    contradiction: bool
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether it is clear which vertebrae these are."""
+        return self.together.can_tell and not self.contradiction
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a line for a contradiction, with all readings, and one for names in doubt."""
+        lines = []
+        if self.contradiction:
+            readings = " in one, ".join(_ends(one.levels) for one in self.alone)
+            lines.append(f"the two networks disagree: {readings} in the other")
+        if not self.can_tell:
+            lines.append(self.together.doubt())
+        return tuple(lines)
+
+
+def fused(points_mm: Doubles, words: Sequence[Doubles]) -> Fused:
+    """Name candidates at (n, 3) RAS mm by what each network says of them.
+
+    ``words`` are (n, 26) by network: how likely, 0..1, each level is there; rows need not sum to 1.
+    """
+    statistics, candidates = shipped(), Candidates(points_mm)
+    column, order = weighed(candidates, statistics), head_to_foot(candidates)
+    said = np.array([opinions(one)[order] for one in words])
+    chances, weights, alone = [], [], []
+    for believed in product((False, True), repeat=len(said)):
+        own = np.tensordot(np.array(believed, dtype=np.float64), said, axes=1)
+        case = replace(column, own=column.own + own[:, :, None])
+        chance, evidence = posteriors(case)
+        worth = sum(np.log(1 - WORTHLESS if is_so else WORTHLESS) for is_so in believed)
+        chances.append(chance)
+        weights.append(evidence + worth)
+        if sum(believed) == 1:
+            alone.append(labelled(candidates, case, chance, statistics))
+    torn = contradict(alone)
+    # One of them is wrong from end to end, as sure as it is: all its sureness is one opinion.
+    worths = np.array(weights) / (INDEPENDENT if torn else 1.0)
+    mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
+    together = labelled(candidates, column, mixed, statistics)
+    return Fused(together, tuple(alone[::-1]), torn)  # the last network's case came first
+
+
+def opinions(words: Doubles) -> Doubles:
+    """Return (n, 26): logarithm of how much likelier a level is than if nothing were known.
+
+    All that one network says of a column counts as ``INDEPENDENT`` opinions at most.
+    """
+    doubted = words + DOUBT
+    likelier = np.log(len(LEVELS) * doubted / doubted.sum(axis=1, keepdims=True))
+    result: Doubles = min(1.0, INDEPENDENT / max(1, len(words))) * likelier
+    return result
+
+
+def contradict(readings: Sequence[Labelling]) -> bool:
+    """Return whether two readings, each probable by itself, name most of a column differently."""
+    known = [one.levels for one in readings if one.confidence >= READ]
+    return any(_differ(a, b) for i, a in enumerate(known) for b in known[:i])
+
+
+def _differ(one: Sequence[str], other: Sequence[str]) -> bool:
+    both = [(a, b) for a, b in zip(one, other, strict=True) if a and b]
+    return 2 * sum(a != b for a, b in both) > len(both)
+
+
+def _ends(levels: Sequence[str]) -> str:
+    named = sorted((level for level in levels if level), key=RANK.__getitem__)
+    return f"{named[0]} to {named[-1]}" if named else "nothing"
