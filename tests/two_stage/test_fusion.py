@@ -54,6 +54,14 @@ def test_networks_that_contradict_each_other_leave_a_doubt() -> None:
         assert "T8" in doubt
 
 
+def test_of_two_that_are_as_sure_the_more_reliable_is_answered() -> None:
+    words = word(SEEN, 0.9), word(BELOW, 0.9)
+    for odds, levels in (((0.2, 0.02), BELOW), ((0.02, 0.2), SEEN)):
+        both = fused(column(SEEN), words, odds)
+        assert both.together.levels == levels
+        assert not both.can_tell
+
+
 def test_the_surer_of_two_is_answered_and_not_trusted() -> None:
     for one, other in ((SEEN, BELOW), (BELOW, SEEN)):
         both = fused(column(SEEN), (word(one, 0.99), word(other, 0.6)))

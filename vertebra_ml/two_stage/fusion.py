@@ -2,10 +2,10 @@
 
 What a network says of the candidates of one column stands and falls together: where it is a level
 off, it is so from the first to the last. So its whole word on a column is either worth something
-or, with the chance ``WORTHLESS``, nothing. The chain is summed in each of these cases, and they
-weigh as much as they explain: networks that agree make each other certain. Of networks that
-contradict each other one is wrong however sure it is, so that sureness decides little: both
-readings stay standing.
+or, with a chance of its own (``WORTHLESS`` if none is known), nothing. The chain is summed in each
+of these cases, and they weigh as much as they explain: networks that agree make each other certain.
+Of networks that contradict each other one is wrong however sure it is: how sure decides little, how
+often each is wrong decides the rest, and both readings stay standing.
 """
 
 from collections.abc import Sequence
@@ -63,27 +63,35 @@ class Fused:
         return tuple(lines)
 
 
-def fused(points_mm: Doubles, words: Sequence[Doubles]) -> Fused:
+def fused(
+    points_mm: Doubles, words: Sequence[Doubles], worthless: Sequence[float] | None = None
+) -> Fused:
     """Name candidates at (n, 3) RAS mm by what each network says of them.
 
     ``words`` are (n, 26) by network: how likely, 0..1, each level is there; rows need not sum to 1.
+    ``worthless`` is the chance, by network, that its whole word is worth nothing.
     """
+    odds = worthless or [WORTHLESS] * len(words)
     statistics, candidates = shipped(), Candidates(points_mm)
     column, order = weighed(candidates, statistics), head_to_foot(candidates)
     said = np.array([opinions(one)[order] for one in words])
-    chances, weights, alone = [], [], []
+    chances, explained, likely, alone = [], [], [], []
     for believed in product((False, True), repeat=len(said)):
         own = np.tensordot(np.array(believed, dtype=np.float64), said, axes=1)
         case = replace(column, own=column.own + own[:, :, None])
         chance, evidence = posteriors(case)
-        worth = sum(np.log(1 - WORTHLESS if is_so else WORTHLESS) for is_so in believed)
+        worth = sum(
+            np.log(1 - wrong if is_so else wrong)
+            for is_so, wrong in zip(believed, odds, strict=True)
+        )
         chances.append(chance)
-        weights.append(evidence + worth)
+        explained.append(evidence)
+        likely.append(worth)
         if sum(believed) == 1:
             alone.append(labelled(candidates, case, chance, statistics))
     torn = contradict(alone)
     # One of them is wrong from end to end, as sure as it is: all its sureness is one opinion.
-    worths = np.array(weights) / (INDEPENDENT if torn else 1.0)
+    worths = np.array(explained) / (INDEPENDENT if torn else 1.0) + np.array(likely)
     mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
     together = labelled(candidates, column, mixed, statistics)
     return Fused(together, tuple(alone[::-1]), torn)  # the last network's case came first
