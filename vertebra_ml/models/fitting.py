@@ -79,7 +79,8 @@ def train(
         save(network, path, mark, progress)
         on_epoch(progress.epoch, progress.history[-1])
     network.set_weights(progress.best)
-    thresholds = {"presence": _presence(network, lesson), "warning": settings.warning_score}
+    presence = best_presence_threshold(network, lesson.validation, settings)
+    thresholds = {"presence": presence, "warning": settings.warning_score}
     _write(
         folder,
         network,
@@ -186,14 +187,6 @@ def _learning_rate(progress: Progress, settings: Settings) -> float:
         if stale >= waits:
             steps, stale = steps + 1, 0
     return float(settings.learning_rate * settle * STEP_DOWN**steps)
-
-
-def _presence(network: Any, lesson: Lesson) -> float:
-    """Take the threshold of the settings, or choose it where rows alone say what is present."""
-    shape = architecture(lesson.settings.architecture)
-    if shape.column == "chain":
-        return lesson.settings.presence_threshold
-    return best_presence_threshold(network, lesson.validation, lesson.settings)
 
 
 def _write(folder: Path, network: Any, contract: Contract, progress: Progress) -> None:

@@ -10,7 +10,7 @@ from vertebra_ml.augment import Sample
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.batches import by_height
 from vertebra_ml.models.contract import Settings
-from vertebra_ml.models.decoding import ACTIVATIONS, Decoder, Verdict
+from vertebra_ml.models.decoding import ACTIVATIONS, JOINTS, Decoder, Verdict
 from vertebra_ml.models.inputs import bucket, tensors
 from vertebra_ml.targets import LABELLED, UNKNOWN, Floats
 
@@ -52,17 +52,23 @@ def measure(
 
 
 def best_presence_threshold(network: Any, samples: Sequence[Sample], settings: Settings) -> float:
-    """Return the threshold, in steps of 0.05, that tells most levels of validation rightly."""
+    """Return the threshold, in steps of 0.05, that tells most levels of validation rightly.
+
+    By the decode that serving uses; of thresholds that are equally right, the middle one.
+    """
+    shape = architecture(settings.architecture)
     wanted = [settings.heads.index(level) for level in settings.levels]
     highest, present = [], []
     for sample, own in distributions(network, samples, settings.architecture):
+        joint = JOINTS[shape.column](own, settings.heads, shape.spacing_mm)
         for i in wanted:
             if sample.states[i] != UNKNOWN:
-                highest.append(1 - own[i, -1])
+                highest.append(1 - joint[i, -1])
                 present.append(sample.states[i] == LABELLED)
     steps = np.arange(1, 20) / 20
-    right = [(np.array(highest)[:, None] >= steps) == np.array(present)[:, None]]
-    return float(steps[int(np.argmax(np.mean(right[0], axis=0)))])
+    right = ((np.array(highest)[:, None] >= steps) == np.array(present)[:, None]).sum(axis=0)
+    best = steps[right == right.max()]
+    return float(best[len(best) // 2])
 
 
 def distributions(

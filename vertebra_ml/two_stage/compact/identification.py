@@ -164,8 +164,9 @@ def tempered(names: Floats, weight: float) -> Floats:
     as much as ``INDEPENDENT`` opinions, not as n.
     """
     weight *= min(1.0, INDEPENDENT / max(1, len(names)))
-    scores: Floats = np.exp(weight * names)
-    return scores / scores.sum(axis=1, keepdims=True)
+    weights = np.exp(weight * names)
+    scores: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return scores
 
 
 def _peaks(heat: Floats) -> NDArray[np.int64]:
