@@ -27,7 +27,7 @@ from vertebra_ml.phantom.pose import draw_body
 from vertebra_ml.phantom.ranges import RANGES
 from vertebra_ml.phantom.render import Texture
 from vertebra_ml.phantom.scanner import degrade, draw_exposure, reconstruct
-from vertebra_ml.phantom.slide import Slide
+from vertebra_ml.phantom.slide import draw_slide
 from vertebra_ml.phantom.tissue import (
     Outline,
     Scene,
@@ -46,7 +46,7 @@ TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
 TISSUE_SHARE = 2.2
 GRAIN_MM, GRAIN_VOX = 3.0, 48
-STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4}
+STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
         rng,
         field(soft, texture, 7.0),
         field(soft, texture, 28.0),
-        Slide(*rng.uniform(*habits.slide_mm, 2)),
+        draw_slide(rng, habits),
     )
     paint_arms(scene)
     paint_body(scene)
@@ -180,7 +180,8 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
     enlarge(soft, canvas)
     prone = rng.random() < habits.prone_rate
     facts: Facts = {"contrast": agent.arteries > 100, "prone": prone}
-    facts |= paint_bones(canvas, guide.body, rng, habits, _bone_texture(canvas, texture, habits))
+    grain = _bone_texture(canvas, texture, habits)
+    facts |= paint_bones(canvas, guide.body, streams["bone"], habits, grain)
     facts["foreign"] = " ".join(paint_foreign(canvas, guide, person.outline, rng, habits))
     if rng.random() < habits.table_rate:
         side = 1 if prone else -1
