@@ -54,12 +54,12 @@ class Habits:
     """Shift of all organs of the chest, and of all of the belly, along the spine (``slide``)."""
     lung_hu: Pair = (-890.0, -720.0)
     expiration_rate: float = 0.15
-    inspired_mm: Pair = (-38.0, 6.0)
+    inspired_mm: Pair = (-32.0, 8.0)
     """Shift of the diaphragm when a breath is held, as usual in CT."""
     expired_mm: Pair = (0.0, 38.0)
     dome_mm: Pair = (-28.0, 28.0)
     """Top of the right diaphragm above the centre of T10, on top of slide and breath."""
-    recess_mm: Pair = (62.0, 122.0)
+    recess_mm: Pair = (60.0, 112.0)
     """How steeply each dome falls: depth of the recess beside and behind it."""
     effusion_rate: float = 0.1
     kidney_mm: Pair = (-22.0, 22.0)
@@ -69,7 +69,7 @@ class Habits:
     # Foreign bodies.
     screws_rate: float = 0.06
     hip_rate: float = 0.06
-    stent_rate: float = 0.05
+    stent_rate: float = 0.08
     clips_rate: float = 0.12
     wires_rate: float = 0.2
     cement_rate: float = 0.03
@@ -116,10 +116,10 @@ UNLIKE_HABITS: Final = Habits(
     plaque_rate=0.8,
     slide_mm=(-48.0, 48.0),
     expiration_rate=0.4,
-    inspired_mm=(-55.0, 6.0),
+    inspired_mm=(-44.0, 10.0),
     expired_mm=(0.0, 55.0),
     dome_mm=(-40.0, 40.0),
-    recess_mm=(45.0, 145.0),
+    recess_mm=(45.0, 130.0),
     effusion_rate=0.25,
     kidney_mm=(-40.0, 40.0),
     gas_rate=(0.2, 0.7),

@@ -255,7 +255,7 @@ def _dome(scene: Scene) -> Array:
     for side, height in ((1, right), (-1, right - rng.uniform(0, 24))):
         across = (x - (top[0] + side * 62)) / rng.uniform(85, 105)
         along = (y - (top[1] + 62)) / rng.uniform(85, 115)
-        fall = across**2 + along**2
+        fall = 1.15 * np.tanh((across**2 + along**2) / 1.15)  # no recess is bottomless
         domes.append(height - rng.uniform(*habits.recess_mm) * fall)
     result: Array = np.maximum(*domes)
     return result
