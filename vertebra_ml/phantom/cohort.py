@@ -46,7 +46,8 @@ TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
 TISSUE_SHARE = 2.2
 GRAIN_MM, GRAIN_VOX = 3.0, 48
-STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5}
+STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5,
+           "foreign": 6}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +179,7 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
     paint_trunk_muscles(scene)
     paint_organs(scene, agent)
     enlarge(soft, canvas)
+    rng = streams["foreign"]  # how far the one of tissue has run depends on the grid
     prone = rng.random() < habits.prone_rate
     facts: Facts = {"contrast": agent.arteries > 100, "prone": prone}
     grain = _bone_texture(canvas, texture, habits)
