@@ -238,7 +238,7 @@ def _frames(bones: dict[str, Bone]) -> dict[str, Frame]:
 def _to_back_wall(frame: Frame, behind_mm: float) -> Frame:
     """Return a frame drawn out backwards by ``behind_mm``; its front stays."""
     centre = frame.centre - frame.axes[1] * behind_mm / 2
-    return Frame(centre, frame.axes, frame.size + [0.0, behind_mm, 0.0])
+    return Frame(centre, frame.axes, frame.size + np.array([0.0, behind_mm, 0.0]))
 
 
 def _between(above: Array, below: Array) -> Frame:

@@ -45,7 +45,7 @@ AIR_HU = -1000.0
 TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
 TISSUE_SHARE = 2.2
-GRAIN_MM, GRAIN_VOX = 3.0, 48
+GRAIN_MM, GRAIN_VOX = 2.2, 48
 STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5,
            "foreign": 6}  # fmt: skip
 
@@ -198,7 +198,7 @@ def _bone_texture(canvas: Canvas, rng: np.random.Generator, habits: Habits) -> T
     ends = canvas.origin_mm + GRAIN_VOX * canvas.spacing_mm
     cube = Canvas.over(canvas.origin_mm, ends, canvas.spacing_mm, 0)
     grain = 0.75 * field(cube, rng, GRAIN_MM) + 0.65 * field(cube, rng, 3 * GRAIN_MM)
-    sizes = (0.8, 1.9)  # cells of the cube: patches of about 6 and 13 mm
+    sizes = (0.8, 1.9)  # cells of the cube: patches of about 4 and 9 mm
     cubes = [gaussian_filter(rng.standard_normal((40, 40, 40)), s, mode="wrap") for s in sizes]
     patches = sum(cube / cube.std() for cube in cubes) / np.sqrt(2)
     patches *= rng.uniform(*habits.patchiness)

@@ -122,7 +122,7 @@ def draw_tilt(rng: np.random.Generator) -> Array:
 def _in_plane(
     guide: Guide, skin: Array, middle_z: float, narrow: bool, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw the field's (x, y) corners: round the body, cutting it, half of it, round or beside the spine."""
+    """Draw the field's (x, y) corners: round the body, cutting or halving it, at the spine."""
     kind = rng.random()
     if not narrow and 0.7 < kind < 0.8:
         return _beside_spine(guide, middle_z, rng)

@@ -22,7 +22,7 @@ class Habits:
     cortex_factor: Pair = (0.45, 0.9)
     """Multiplies every bone's thickness of cortex."""
     texture_hu: Pair = (20.0, 70.0)
-    patchiness: Pair = (0.25, 0.55)
+    patchiness: Pair = (0.12, 0.42)
     """How unevenly thick the cortex is: standard deviation of the logarithm of its thickness."""
     cartilage_calcified_rate: float = 0.5
     sclerosis_rate: float = 0.3
@@ -79,7 +79,7 @@ class Habits:
     blur_mm: Pair = (0.6, 1.3)
     """Standard deviation of the point spread in the slice."""
     sharp_rate: float = 0.25
-    noise_hu: Pair = (6.0, 34.0)
+    noise_hu: Pair = (6.0, 60.0)
     """Standard deviation in the abdomen, at the spacing drawn."""
     drift_hu: Pair = (-14.0, 14.0)
     """Offset of the whole scale: calibration, beam hardening, tube voltage."""
@@ -131,7 +131,7 @@ UNLIKE_HABITS: Final = Habits(
     cement_rate=0.08,
     sternum_wire_rate=0.15,
     blur_mm=(0.4, 1.6),
-    noise_hu=(20.0, 60.0),
+    noise_hu=(20.0, 90.0),
     drift_hu=(-30.0, 30.0),
     gain=(0.85, 1.2),
     prone_rate=0.2,
