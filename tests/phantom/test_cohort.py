@@ -186,3 +186,14 @@ def test_a_cohort_goes_on_where_it_stopped(monkeypatch):
     assert len(set(whole)) == 4
     assert not set(whole) & set(phantom.cohort(4, 8))
     assert whole[0] == f"training {phantom.phantom_seed(7, 0)}"
+
+
+def test_a_person_has_the_same_bones_and_metal_on_any_grid():
+    facts = []
+    for spacing, half in (((3.0, 3.0, 3.0), 45.0), ((4.0, 4.0, 5.0), 150.0)):
+        streams = _streams(11, "training")
+        person = _person(streams, "training", np.eye(3))
+        person = replace(person, habits=replace(person.habits, clips_rate=0.5, stent_rate=0.5))
+        facts.append(_scan(person, lumbar_field(person, spacing, half=half), streams).facts)
+    for name in ("spongy_hu", "cortex_hu", "cortex_factor", "foreign", "prone", "contrast"):
+        assert facts[0][name] == facts[1][name], name

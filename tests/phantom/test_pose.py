@@ -66,7 +66,7 @@ def test_ribs_meet_their_own_vertebra(seed: int) -> None:
             shared = n not in {1, 10, 11, 12}
             low, high = (0.45, 0.6) if shared else (0.0, 0.45)
             assert low * height <= near[2] <= high * height
-            assert (rib[:, 0] * sign).mean() > 0
+            assert ((rib[:, 0] - frame.centre[0]) * sign).mean() > 0  # a scoliosis goes far aside
 
 
 @pytest.mark.parametrize("seed", range(6))

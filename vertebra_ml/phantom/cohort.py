@@ -27,7 +27,7 @@ from vertebra_ml.phantom.pose import draw_body
 from vertebra_ml.phantom.ranges import RANGES
 from vertebra_ml.phantom.render import Texture
 from vertebra_ml.phantom.scanner import degrade, draw_exposure, reconstruct
-from vertebra_ml.phantom.slide import Slide
+from vertebra_ml.phantom.slide import draw_slide
 from vertebra_ml.phantom.tissue import (
     Outline,
     Scene,
@@ -45,8 +45,9 @@ AIR_HU = -1000.0
 TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
 TISSUE_SHARE = 2.2
-GRAIN_MM, GRAIN_VOX = 3.0, 48
-STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4}
+GRAIN_MM, GRAIN_VOX = 2.2, 48
+STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5,
+           "foreign": 6}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
         rng,
         field(soft, texture, 7.0),
         field(soft, texture, 28.0),
-        Slide(*rng.uniform(*habits.slide_mm, 2)),
+        draw_slide(rng, habits),
     )
     paint_arms(scene)
     paint_body(scene)
@@ -178,9 +179,11 @@ def _paint(canvas: Canvas, person: _Person, streams: dict[str, np.random.Generat
     paint_trunk_muscles(scene)
     paint_organs(scene, agent)
     enlarge(soft, canvas)
+    rng = streams["foreign"]  # how far the one of tissue has run depends on the grid
     prone = rng.random() < habits.prone_rate
     facts: Facts = {"contrast": agent.arteries > 100, "prone": prone}
-    facts |= paint_bones(canvas, guide.body, rng, habits, _bone_texture(canvas, texture, habits))
+    grain = _bone_texture(canvas, texture, habits)
+    facts |= paint_bones(canvas, guide.body, streams["bone"], habits, grain)
     facts["foreign"] = " ".join(paint_foreign(canvas, guide, person.outline, rng, habits))
     if rng.random() < habits.table_rate:
         side = 1 if prone else -1
@@ -195,7 +198,7 @@ def _bone_texture(canvas: Canvas, rng: np.random.Generator, habits: Habits) -> T
     ends = canvas.origin_mm + GRAIN_VOX * canvas.spacing_mm
     cube = Canvas.over(canvas.origin_mm, ends, canvas.spacing_mm, 0)
     grain = 0.75 * field(cube, rng, GRAIN_MM) + 0.65 * field(cube, rng, 3 * GRAIN_MM)
-    sizes = (0.8, 1.9)  # cells of the cube: patches of about 6 and 13 mm
+    sizes = (0.8, 1.9)  # cells of the cube: patches of about 4 and 9 mm
     cubes = [gaussian_filter(rng.standard_normal((40, 40, 40)), s, mode="wrap") for s in sizes]
     patches = sum(cube / cube.std() for cube in cubes) / np.sqrt(2)
     patches *= rng.uniform(*habits.patchiness)

@@ -122,10 +122,12 @@ def draw_tilt(rng: np.random.Generator) -> Array:
 def _in_plane(
     guide: Guide, skin: Array, middle_z: float, narrow: bool, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw the field's (x, y) corners: round the body, cutting it, round or beside the spine."""
+    """Draw the field's (x, y) corners: round the body, cutting or halving it, at the spine."""
     kind = rng.random()
     if not narrow and 0.7 < kind < 0.8:
         return _beside_spine(guide, middle_z, rng)
+    if not narrow and 0.64 < kind < 0.7:
+        return _half_body(guide, skin, middle_z, rng)
     if narrow or kind < 0.1:
         x, y = guide.spine(np.array(middle_z))
         half = np.array([rng.uniform(60, 120), rng.uniform(60, 120)])
@@ -146,6 +148,17 @@ def _beside_spine(guide: Guide, middle_z: float, rng: np.random.Generator) -> tu
     half = rng.uniform(60, 130, 2)
     centre = np.array([x + rng.uniform(-0.8, 0.8) * half[0], y + half[1] - rng.uniform(-12, 55)])
     return centre - half, centre + half
+
+
+def _half_body(
+    guide: Guide, skin: Array, middle_z: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw a field over one side of the body that ends near the spine or through it."""
+    edge = float(guide.spine(np.array(middle_z))[0]) + rng.uniform(-40, 40)
+    low, high = skin + np.array([[-1.0], [1.0]]) * rng.uniform(2, 15, (2, 2))
+    if rng.random() < 0.5:
+        return np.array([edge, low[1]]), high
+    return low, np.array([edge, high[1]])
 
 
 def _spacing(size_mm: Array, rng: np.random.Generator, voxels_max: int) -> Array:

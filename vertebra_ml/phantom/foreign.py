@@ -9,6 +9,8 @@ from vertebra_ml.phantom.habits import Habits
 from vertebra_ml.phantom.tissue import Outline
 
 METAL_HU = 3071.0
+STENT_MM = (7.0, 17.0)
+"""Radius of a stent: from a narrow to a wide aorta."""
 
 
 def paint_table(
@@ -126,15 +128,17 @@ def _hip(canvas: Canvas, guide: Guide, rng: np.random.Generator) -> None:
 
 
 def _stent(canvas: Canvas, guide: Guide, rng: np.random.Generator) -> None:
-    names = ["L1", "L2", "L3", "L4"] if rng.random() < 0.6 else ["T5", "T6", "T7", "T8"]
+    """Paint a mesh of wire round the aorta's blood, in the belly or over most of the chest."""
+    ways = (["L1", "L2", "L3", "L4"], ["T5", "T6", "T7", "T8"], ["T4", "T6", "T9", "T11"])
+    names, radius = ways[int(rng.integers(3))], rng.uniform(*STENT_MM)
     spots = np.array(
         [guide.level(n) + ([-8, 36, 0] if n[0] == "L" else [-18, 20, 0]) for n in names]
     )
     turns = np.linspace(0, 1, 160)
     line = np.stack([np.interp(turns, np.linspace(0, 1, 4), spots[:, a]) for a in range(3)], axis=1)
     angle = turns * 2 * np.pi * 14
-    line[:, 0] += 10 * np.cos(angle)
-    line[:, 1] += 10 * np.sin(angle)
+    line[:, 0] += radius * np.cos(angle)
+    line[:, 1] += radius * np.sin(angle)
     line[:, 2] += 5 * np.sin(7.3 * angle)
     tube(canvas, line, 0.6, hu=rng.uniform(1500, METAL_HU))
 

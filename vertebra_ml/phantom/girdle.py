@@ -33,6 +33,8 @@ class Limbs:
     """What was drawn for shoulders, arms, neck and pelvis, see ``Ranges``."""
 
     lift_mm: float
+    blade: float
+    in_mm: float
     arms_up: bool
     raise_deg: tuple[float, float]
     bend_deg: tuple[float, float]
@@ -50,6 +52,8 @@ def draw_limbs(rng: np.random.Generator, ranges: Ranges) -> Limbs:
     bent = rng.uniform(20, 110, 2) if arms_up else rng.uniform(0, 25, 2)
     return Limbs(
         lift_mm=rng.uniform(*ranges.shoulder_lift_mm),
+        blade=rng.uniform(*ranges.blade_size),
+        in_mm=rng.uniform(*ranges.blade_in_mm),
         arms_up=arms_up,
         raise_deg=(float(raised[0]), float(raised[1])),
         bend_deg=(float(bent[0]), float(bent[1])),
@@ -138,9 +142,10 @@ def shape_shoulders(column: Column, limbs: Limbs, scale: float, width: float) ->
         raised = limbs.lift_mm + (14.0 if limbs.arms_up else 0.0)
         size = np.array([scale * width, scale, scale])
         pivot = PIVOT_MM * mirror
-        to = frame.centre + (pivot - own.centre) * size + [0.0, 0.0, raised]
-        found.append(_moved(atlas().bones[f"scapula_{side}"], pivot, blade, to, np.full(3, scale)))
-        joint = to + (blade @ ((GLENOID_MM - PIVOT_MM) * mirror)) * scale
+        to = frame.centre + (pivot - own.centre) * size + [-sign * limbs.in_mm, 0.0, raised]
+        bone, large = atlas().bones[f"scapula_{side}"], scale * limbs.blade
+        found.append(_moved(bone, pivot, blade, to, np.full(3, large)))
+        joint = to + (blade @ ((GLENOID_MM - PIVOT_MM) * mirror)) * large
         found.append(_clavicle(side, frame, own, size, joint))
         found += _arm(side, sign, joint, limbs.raise_deg[k], limbs.bend_deg[k], scale)
     return found

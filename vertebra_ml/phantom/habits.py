@@ -22,7 +22,7 @@ class Habits:
     cortex_factor: Pair = (0.45, 0.9)
     """Multiplies every bone's thickness of cortex."""
     texture_hu: Pair = (20.0, 70.0)
-    patchiness: Pair = (0.25, 0.55)
+    patchiness: Pair = (0.12, 0.42)
     """How unevenly thick the cortex is: standard deviation of the logarithm of its thickness."""
     cartilage_calcified_rate: float = 0.5
     sclerosis_rate: float = 0.3
@@ -53,8 +53,14 @@ class Habits:
     slide_mm: Pair = (-32.0, 32.0)
     """Shift of all organs of the chest, and of all of the belly, along the spine (``slide``)."""
     lung_hu: Pair = (-890.0, -720.0)
-    dome_mm: Pair = (-42.0, 42.0)
-    """Top of the right diaphragm above the centre of T10."""
+    expiration_rate: float = 0.15
+    inspired_mm: Pair = (-32.0, 8.0)
+    """Shift of the diaphragm when a breath is held, as usual in CT."""
+    expired_mm: Pair = (0.0, 38.0)
+    dome_mm: Pair = (-28.0, 28.0)
+    """Top of the right diaphragm above the centre of T10, on top of slide and breath."""
+    recess_mm: Pair = (60.0, 112.0)
+    """How steeply each dome falls: depth of the recess beside and behind it."""
     effusion_rate: float = 0.1
     kidney_mm: Pair = (-22.0, 22.0)
     """Shift of each kidney along the spine."""
@@ -63,7 +69,7 @@ class Habits:
     # Foreign bodies.
     screws_rate: float = 0.06
     hip_rate: float = 0.06
-    stent_rate: float = 0.05
+    stent_rate: float = 0.08
     clips_rate: float = 0.12
     wires_rate: float = 0.2
     cement_rate: float = 0.03
@@ -73,7 +79,7 @@ class Habits:
     blur_mm: Pair = (0.6, 1.3)
     """Standard deviation of the point spread in the slice."""
     sharp_rate: float = 0.25
-    noise_hu: Pair = (6.0, 34.0)
+    noise_hu: Pair = (6.0, 60.0)
     """Standard deviation in the abdomen, at the spacing drawn."""
     drift_hu: Pair = (-14.0, 14.0)
     """Offset of the whole scale: calibration, beam hardening, tube voltage."""
@@ -109,7 +115,11 @@ UNLIKE_HABITS: Final = Habits(
     excretion_rate=0.5,
     plaque_rate=0.8,
     slide_mm=(-48.0, 48.0),
-    dome_mm=(-55.0, 55.0),
+    expiration_rate=0.4,
+    inspired_mm=(-44.0, 10.0),
+    expired_mm=(0.0, 55.0),
+    dome_mm=(-40.0, 40.0),
+    recess_mm=(45.0, 130.0),
     effusion_rate=0.25,
     kidney_mm=(-40.0, 40.0),
     gas_rate=(0.2, 0.7),
@@ -121,7 +131,7 @@ UNLIKE_HABITS: Final = Habits(
     cement_rate=0.08,
     sternum_wire_rate=0.15,
     blur_mm=(0.4, 1.6),
-    noise_hu=(20.0, 60.0),
+    noise_hu=(20.0, 90.0),
     drift_hu=(-30.0, 30.0),
     gain=(0.85, 1.2),
     prone_rate=0.2,

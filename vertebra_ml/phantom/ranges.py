@@ -46,11 +46,19 @@ class Ranges:
 
     # Chest.
     chest_width: Pair = (0.88, 1.12)
-    chest_depth: Pair = (0.88, 1.22)
+    chest_depth: Pair = (0.88, 1.25)
+    rib_round_mm: Pair = (0.0, 30.0)
+    """How much farther in front the sides of ribs lie than the atlas's: a round, deep chest."""
     rib_fall_deg: Pair = (-11.0, 11.0)
     """Added to each rib's own slope; positive falls more steeply."""
-    rib_slope: Pair = (-0.1, 1.1)
+    rib_slope: Pair = (0.0, 1.25)
     """0: ribs slope as in the atlas, 1: as in a real deep chest (LIDC-IDRI-0001)."""
+    rib_follow: Pair = (0.05, 0.65)
+    """Part of its vertebra's own lean that a rib takes over: a kyphosis lifts the backs of ribs."""
+    rib_back: Pair = (0.4, 0.9)
+    """How far behind their heads ribs go, against the atlas's; in LIDC-IDRI-0001 about 0.6."""
+    rib_perch_mm: Pair = (-1.5, 6.5)
+    """Middle of a rib above the tip of its transverse process, along the vertebra's own axis."""
     rib11_length: Pair = (0.8, 1.4)
     rib12_length: Pair = (0.25, 2.1)
     rib_thickness: Pair = (0.85, 1.2)
@@ -60,7 +68,12 @@ class Ranges:
     """Line over the iliac crests above (+) the centre of L4/L5's disc; with an L6, that of L5."""
     pelvis_width: Pair = (0.94, 1.18)
     pelvic_tilt_deg: Pair = (-9.0, 9.0)
-    shoulder_lift_mm: Pair = (-24.0, 36.0)
+    shoulder_lift_mm: Pair = (-36.0, 28.0)
+    blade_size: Pair = (0.92, 1.18)
+    """Factor on the shoulder blades, on top of the person's size."""
+    blade_in_mm: Pair = (0.0, 36.0)
+    """How much nearer to the spine than the atlas's they lie. The inner border lies 40 to 70 mm
+    beside the spine in the texts and in LIDC-IDRI-0001 (45 and 51 mm, arms up)."""
     arms_up_rate: float = 0.6
     neck_deg: Pair = (-14.0, 14.0)
 
@@ -94,15 +107,21 @@ UNLIKE: Final = Ranges(
     fracture_rate=0.35,
     fracture_loss=(0.3, 0.65),
     chest_width=(0.82, 1.18),
-    chest_depth=(0.80, 1.32),
+    chest_depth=(0.80, 1.35),
+    rib_round_mm=(-6.0, 42.0),
     rib_fall_deg=(-14.0, 14.0),
-    rib_slope=(-0.4, 1.3),
+    rib_slope=(-0.4, 1.5),
+    rib_follow=(-0.1, 0.8),
+    rib_back=(0.3, 1.0),
+    rib_perch_mm=(-3.0, 9.0),
     rib11_length=(0.6, 1.6),
     rib12_length=(0.1, 2.5),
     crest_mm=(-30.0, 40.0),
     pelvis_width=(0.88, 1.26),
     pelvic_tilt_deg=(-14.0, 14.0),
-    shoulder_lift_mm=(-32.0, 46.0),
+    shoulder_lift_mm=(-46.0, 40.0),
+    blade_size=(0.85, 1.25),
+    blade_in_mm=(-8.0, 44.0),
     arms_up_rate=0.4,
     turn_deg=(-10.0, 10.0),
     lean_deg=(-7.0, 7.0),

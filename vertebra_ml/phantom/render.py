@@ -13,7 +13,7 @@ from vertebra_ml.phantom.canvas import Array, Canvas, splat
 
 JITTER_VOX = np.array([1.7e-4, 2.3e-4, 0.0])
 """Shift of the mesh off the grid, so that no ray meets an edge or a vertex exactly."""
-PATCH_MM = 3.0
+PATCH_MM = 2.0
 POINTS_PER_CELL = 3.5
 """Points of the cortex for each piece of surface as large as a voxel's face."""
 

@@ -13,8 +13,6 @@ from vertebra_ml.phantom.spine import Column
 
 SIDES: Final = (("right", 1.0), ("left", -1.0))
 SHAFT_POINTS: Final = 36
-FOLLOW: Final = 0.15
-"""Part of its vertebra's own lean that a rib takes over."""
 PUMP_BUCKET_DEG: Final = {
     1: (-26.6, -8.5), 2: (-25.9, -7.3), 3: (-30.0, 0.3), 4: (-32.5, 4.0), 5: (-34.7, 6.0),
     6: (-36.5, 7.0), 7: (-39.0, 6.0), 8: (-40.0, 3.0), 9: (-37.0, -2.0), 10: (-32.7, -12.7),
@@ -32,8 +30,6 @@ FLOATING_MM: Final = {
 reach the transverse process. Measured in the masks of LIDC-IDRI-0001."""
 BREADTH: Final = {1: 1.12, 2: 1.04, 9: 1.05, 10: 1.13, 11: 1.2, 12: 1.1}
 """Factor on how far out ribs of the atlas go, where real ones go further."""
-BACK: Final = 0.8
-"""Factor on how far behind their heads the atlas's ribs go, to what the masks show."""
 OWN_BODY_ONLY: Final = frozenset({1, 10, 11, 12, 13})
 """Ribs whose head meets one body only; the others' also meets the disc above."""
 SECTION_MM: Final = {
@@ -55,6 +51,10 @@ class Chest:
     thickness: float
     rib11: float
     rib12: float
+    follow: float
+    back: float
+    perch_mm: float
+    round_mm: float
 
 
 def draw_chest(rng: np.random.Generator, ranges: Ranges) -> Chest:
@@ -67,6 +67,10 @@ def draw_chest(rng: np.random.Generator, ranges: Ranges) -> Chest:
         thickness=rng.uniform(*ranges.rib_thickness),
         rib11=rng.uniform(*ranges.rib11_length),
         rib12=rng.uniform(*ranges.rib12_length),
+        follow=rng.uniform(*ranges.rib_follow),
+        back=rng.uniform(*ranges.rib_back),
+        perch_mm=rng.uniform(*ranges.rib_perch_mm),
+        round_mm=rng.uniform(*ranges.rib_round_mm),
     )
 
 
@@ -139,6 +143,8 @@ def rib_path(
         joint = frame.centre + FLOATING_MM[n] * [sign, 1, 1] * _scale(column)
     else:
         joint = _process_tip(vertebra, frame, sign)
+        # The tubercle sits on the upper part of the process, so it rises along the leaning axis.
+        joint = joint + frame.axes[2] * (chest.perch_mm if n > 1 else -2.0) * _scale(column)
     out = np.abs(shaft[:, 0] - frame.centre[0])
     start = int(np.argmax(out > abs(joint[0] - frame.centre[0])))
     line = np.concatenate([[head, 0.5 * (head + joint)], _meet(shaft[start:], joint)])
@@ -155,12 +161,14 @@ def _shaft(n: int, frame: Frame, sign: float, chest: Chest, fall: float, *, scal
     own = atlas().frames[f"T{n}"]
     lean = _lean(frame) - _lean(own)
     # Fronts go down by a turn against the right-hand rule about the axis to the right.
-    tilt = turn((1, 0, 0), FOLLOW * lean - fall)
+    tilt = turn((1, 0, 0), chest.follow * lean - fall)
     line = rib_lines()[n].copy()
     line[:, 1] = np.where(
-        line[:, 1] < line[0, 1], line[0, 1] + BACK * (line[:, 1] - line[0, 1]), line[:, 1]
+        line[:, 1] < line[0, 1], line[0, 1] + chest.back * (line[:, 1] - line[0, 1]), line[:, 1]
     )
     line[:, 2] += chest.slope * (line - line[0])[:, :2] @ _slope_change()[n]
+    if n not in FLOATING_MM:
+        line[:, 1] += chest.round_mm * _beyond_angle(line)
     local = line * [sign * chest.width * BREADTH.get(n, 1.0), chest.depth, 1.0] * scale
     right = frame.axes[0]
     front = np.cross([0.0, 0.0, 1.0], right)
@@ -168,6 +176,13 @@ def _shaft(n: int, frame: Frame, sign: float, chest: Chest, fall: float, *, scal
     basis = np.stack([right, front, np.cross(right, front)])
     placed: Array = frame.centre + (local @ tilt.T) @ basis
     return placed
+
+
+def _beyond_angle(line: Array) -> Array:
+    """Return (n,) 0 behind, up to a rib's angle, rising to 1 at its side and in front."""
+    out = line[:, 0] / line[:, 0].max()
+    reached: Array = np.maximum.accumulate(np.clip((out - 0.4) / 0.5, 0.0, 1.0))
+    return reached
 
 
 def _lean(frame: Frame) -> float:

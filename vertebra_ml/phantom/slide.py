@@ -12,10 +12,13 @@ import numpy as np
 
 from vertebra_ml.phantom.canvas import Array
 from vertebra_ml.phantom.guide import Guide
+from vertebra_ml.phantom.habits import Habits
 
 FIXED_ABOVE: Final = "C4"
 CHEST: Final = ("T3", "T9")
 BELLY: Final = ("L1", "L5")
+BREATH: Final = {"C4": 0.0, "T3": 0.1, "T7": 0.5, "T10": 1.0, "L1": 0.8, "L3": 0.4, "L5": 0.0}
+"""Part of the diaphragm's way that organs at a level go with it: heart, liver, spleen, kidneys."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Slide:
 
     chest_mm: float = 0.0
     belly_mm: float = 0.0
+    breath_mm: float = 0.0
+    """Shift of the diaphragm, by breath; what lies round it goes along in part (``BREATH``)."""
 
     def point(self, guide: Guide, level: str) -> Array:
         """Return (3,) mm: where the spine's middle runs at the height that organs take for a level.
@@ -37,6 +42,15 @@ class Slide:
         )
         heights, shifts = np.array(knots).T
         z = float(guide.level(level)[2])
-        z += float(np.interp(z, heights, shifts))
+        breath = np.array(sorted((guide.level(name)[2], part) for name, part in BREATH.items())).T
+        z += float(np.interp(z, heights, shifts)) + self.breath_mm * float(np.interp(z, *breath))
         x, y = guide.spine(np.array(z))
         return np.array([float(x), float(y), z])
+
+
+def draw_slide(rng: np.random.Generator, habits: Habits) -> Slide:
+    """Draw how the organs of one scan lie, and its breath: held in, or seldom breathed out."""
+    chest, belly = rng.uniform(*habits.slide_mm, 2)
+    out = rng.random() < habits.expiration_rate
+    breath = rng.uniform(*(habits.expired_mm if out else habits.inspired_mm))
+    return Slide(float(chest), float(belly), float(breath))

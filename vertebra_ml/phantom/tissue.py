@@ -249,14 +249,14 @@ def _dome(scene: Scene) -> Array:
     """Draw the two domes of the diaphragm: height over each column, falling to the ribs."""
     guide, rng, habits = scene.guide, scene.rng, scene.habits
     x, y, _ = scene.canvas.axes_mm
-    top = guide.level("T10")
+    top = scene.slide.point(guide, "T10")
     right = top[2] + rng.uniform(*habits.dome_mm)
     domes = []
     for side, height in ((1, right), (-1, right - rng.uniform(0, 24))):
         across = (x - (top[0] + side * 62)) / rng.uniform(85, 105)
         along = (y - (top[1] + 62)) / rng.uniform(85, 115)
-        fall = across**2 + along**2
-        domes.append(height - rng.uniform(55, 85) * fall)
+        fall = 1.15 * np.tanh((across**2 + along**2) / 1.15)  # no recess is bottomless
+        domes.append(height - rng.uniform(*habits.recess_mm) * fall)
     result: Array = np.maximum(*domes)
     return result
 
