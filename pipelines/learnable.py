@@ -16,6 +16,7 @@ from pipelines.products import item_key, product_key
 from vertebra_ml.case import Case
 from vertebra_ml.config import Params
 from vertebra_ml.landmarks import Landmarks
+from vertebra_ml.phantom.cohort import Phantom
 from vertebra_ml.volume import Volume
 
 PHANTOMS = "vertebra_ml.phantom"
@@ -47,8 +48,8 @@ def learnables(params: Params, split: pd.DataFrame, cutter: str) -> list[Learnab
     ``split`` is the table of the stage of that name, ``cutter`` the module that cuts.
     """
     settings = {"seed": params.seed}
-    key = product_key((cutter, PHANTOMS, *PACKED_BY), settings)
-    phantoms = [_of_person(p, key) for p in people_of(params, params.samples.phantoms)]
+    key = phantom_key(params, cutter)
+    phantoms = [of_person(p, key) for p in people_of(params, params.samples.phantoms)]
     labelled = split[split["part"].isin(PARTS) & split["labels"].notna()]
     parts = dict(zip(labelled["case"], labelled["part"], strict=True))
     scans = [case for case in cases_by_id(params, parts) if case.open_volume is not None]
@@ -64,11 +65,17 @@ def with_points(marks: Landmarks) -> Landmarks:
     return marks.select([label for label, kept in zip(marks.labels, whole, strict=True) if kept])
 
 
-def _of_person(person: Person, key: str) -> Learnable:
+def phantom_key(params: Params, cutter: str) -> str:
+    """Return the key of all samples of phantoms that the module ``cutter`` cuts."""
+    return product_key((cutter, PHANTOMS, *PACKED_BY), {"seed": params.seed})
+
+
+def of_person(person: Person, key: str, made: Phantom | None = None) -> Learnable:
+    """Return a phantom to learn from, drawn when it is opened, or ``made`` already."""
     name = person.name
     return Learnable(
         name, name, "phantom", person.part, person.kind, person.seed, key,
-        partial(_draw, person),
+        partial(_draw, person, made),
     )  # fmt: skip
 
 
@@ -79,8 +86,8 @@ def _of_case(case: Case, part: str, seed: int, key: str) -> Learnable:
     )
 
 
-def _draw(person: Person) -> tuple[Volume, Landmarks]:
-    made = person.draw()
+def _draw(person: Person, made: Phantom | None) -> tuple[Volume, Landmarks]:
+    made = made or person.draw()
     return made.volume, made.truth.landmarks
 
 

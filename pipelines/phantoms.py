@@ -28,6 +28,7 @@ from vertebra_ml.limits import (
     gate,
     row_count,
 )
+from vertebra_ml.phantom.cohort import Phantom
 from vertebra_ml.prepare import project
 
 MADE_BY = ("vertebra_ml.phantom", "vertebra_ml.prepare", "vertebra_ml.archive", "pipelines.compact")
@@ -70,7 +71,11 @@ def write_rows(path: Path, rows: list[dict[str, object]]) -> pd.DataFrame:
 
 def write(person: Person, projection: dict[str, Any], path: Path) -> None:
     """Write the MIP archive of a phantom to ``path``."""
-    made = person.draw()
+    write_drawn(person, person.draw(), projection, path)
+
+
+def write_drawn(person: Person, made: Phantom, projection: dict[str, Any], path: Path) -> None:
+    """Write the MIP archive of a phantom that is drawn already."""
     pair = coarse(project(made.volume, **projection))
     entry = Archive(person.name, person.name, "phantom", pair, made.volume.origin, made.truth)
     write_archive(path, entry)

@@ -51,7 +51,7 @@ def make(items: Sequence[Learnable], address: str, *, workers: int) -> None:
     named = {f"{item.case}.npz": item for item in items}
     keys = {name: item.key for name, item in named.items()}
     both = {
-        name: partial(_both, item, address, CACHE / second.name / f"{item.key}-{name}")
+        name: partial(write_both, item, address, CACHE / second.name / f"{item.key}-{name}")
         for name, item in named.items()
     }
     make_all(both, folder=first, keys=keys, workers=workers)
@@ -89,7 +89,7 @@ def check(rows: Sequence[Row], levels: Sequence[str], stage: str) -> None:
         raise
 
 
-def _both(item: Learnable, address: str, other: Path, path: Path) -> None:
+def write_both(item: Learnable, address: str, other: Path, path: Path) -> None:
     """Write the sample for detection to ``path``, that for identification to ``other``."""
     kept, about = _cut(item, address)
     other.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from vertebra_ml.two_stage.compact.column import (
     NEAR_MM,
     Doubles,
     Path,
+    Window,
     smooth,
 )
 from vertebra_ml.two_stage.compact.grey import encode
@@ -24,6 +25,9 @@ ABOVE_MM, BELOW_MM = (24.0, 66.0), (48.0, 96.0)
 """How far the kept column goes beyond its first and its last landmark: drawn a case, so that no
 network learns that a column ends where its picture does."""
 SMOOTH_MM = 12.0
+RIBS = {"back": Window(48, 48, 24, 6), "whole": Window(48, 48, 28, 44)}
+"""Near voxels of which each column keeps the brightest from behind to before: ribs' backs with the
+vertebra alone, and all of the chest."""
 
 
 def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
@@ -31,8 +35,9 @@ def cut(volume: Volume, landmarks: Landmarks, seed: int) -> Cut:
 
     Detection: ``codes`` (rows, y, x), head first, of the far scan (see ``grey``), ``labels`` and
     ``places`` (n, 3): far voxels x, y and row of each landmark, fractional. Identification:
-    ``near`` and ``far`` codes along the column with ``MARGIN``, ``labels`` and ``places`` (n, 3):
-    mm from the middle of the view in x and y, and near row. It has no rows without a landmark.
+    ``near`` and ``far`` codes along the column with ``MARGIN``, ``back`` and ``whole`` (near rows,
+    x), its frontal maxima (``RIBS``), ``labels`` and ``places`` (n, 3): mm from the middle of the
+    view in x and y, and near row. It has no rows without a landmark.
     Both: ``spacing_mm``, of a voxel in x, of one in y and of a row.
     """
     scene = Scene.of(volume)
@@ -66,13 +71,23 @@ def _column(scene: Scene, places: Doubles, labels: NDArray[np.str_], seed: int) 
     views = scene.along(path, top, foot, near, far)
     rows = (views.z_mm[0] - places[:, 2]) / (views.z_mm[0] - views.z_mm[1])
     aside = places[:, :2] - path.at(places[:, 2])
-    return {
+    return _ribs(scene, path, top, foot) | {
         "near": encode(views.near, views.near_inside),
         "far": encode(views.far, views.far_inside),
         "labels": labels,
         "places": np.column_stack([aside, rows]).astype(np.float32),
         "spacing_mm": spacing,
     }
+
+
+def _ribs(scene: Scene, path: Path, top: float, foot: float) -> Arrays:
+    """Return (near rows, x) codes of ``RIBS``, with ``MARGIN``: maxima along y."""
+    kept = {}
+    for name, window in RIBS.items():
+        views = scene.along(path, top, foot, window.wider(MARGIN))
+        brightest = views.near.max(axis=1)  # 0 beyond the scan
+        kept[name] = encode(brightest, views.near_inside.any(axis=1))
+    return kept
 
 
 def path_through(places: Doubles) -> Path:
