@@ -7,6 +7,7 @@ from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, NEAR_MM, Window
 from vertebra_ml.two_stage.compact.cutting import MARGIN
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP
+from vertebra_ml.two_stage.compact.ribs import HALF
 from vertebra_ml.two_stage.compact.samples import Sample, chosen, shades
 from vertebra_ml.two_stage.compact.teaching import (
     Turn,
@@ -66,6 +67,23 @@ def test_near_and_far_views_turn_together_with_their_places(seed: int) -> None:
             np.testing.assert_allclose(got, place, atol=0.6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_ribs_turn_with_the_near_view(seed: int) -> None:
+    rows = 100
+    turn = Turn.drawn(np.random.default_rng(seed))
+    wide = Window(HALF, HALF, NEAR.behind, NEAR.before)
+    view = blobs(wide, NEAR_MM, rows, 0.0).max(axis=1).astype(np.float32)
+    out, inside = turn.flat(view, np.ones(view.shape, bool))
+    assert out.shape == inside.shape == (rows, 2 * HALF)
+    for place in turn.moved(PLACES, rows):
+        row, x = np.indices(out.shape).astype(float)
+        x_mm = (x - HALF + 0.5) * NEAR_MM[0]
+        near = ((row - place[2]) * NEAR_MM[2]) ** 2 + (x_mm - place[0]) ** 2 < 22**2
+        weights = out * near
+        got = [(x_mm * weights).sum() / weights.sum(), (row * weights).sum() / weights.sum()]
+        np.testing.assert_allclose(got, place[[0, 2]], atol=0.7)
+
+
 def test_the_turn_that_is_none_cuts_the_margin_off() -> None:
     view = np.random.default_rng(1).uniform(0, 1, (10, *NEAR.wider(MARGIN).shape))
     out = Turn().applied(view.astype(np.float32), view > 0.1, NEAR, NEAR_MM)
@@ -81,6 +99,8 @@ def sample(labels: list[str] | None = None) -> Sample:
     arrays = {
         "near": rng.integers(0, 20, (rows, *NEAR.wider(MARGIN).shape)).astype(np.uint8),
         "far": rng.integers(0, 20, (rows // 2, *FAR.wider(MARGIN).shape)).astype(np.uint8),
+        "back": rng.integers(0, 20, (rows, 2 * (HALF + MARGIN))).astype(np.uint8),
+        "whole": rng.integers(0, 20, (rows, 2 * (HALF + MARGIN))).astype(np.uint8),
         "labels": np.array(names, dtype="U3"),
         "places": PLACES[: len(names)].astype(np.float32),
     }
@@ -117,10 +137,11 @@ def test_a_batch_is_made_of_its_seed_alone() -> None:
 
 def test_shapes_of_a_batch_and_what_lies_beyond() -> None:
     for step in range(6):
-        (near, far), targets = identification_batch([sample()], 3, (0, step))
+        (near, far, chest), targets = identification_batch([sample()], 3, (0, step))
         rows = near.shape[1]
         assert near.shape == (3, rows, *NEAR.shape, 2)
         assert far.shape == (3, rows // 2, *FAR.shape, 2)
+        assert chest.shape == (3, rows, 1, 2 * HALF, 3)
         assert targets.shape[:2] == (3, rows)
         assert near[..., 0][near[..., 1] == 0].max(initial=0) == 0
 
@@ -178,9 +199,11 @@ def test_a_narrow_field_ends_at_the_same_mm_in_both_views() -> None:
 
 def test_the_whole_column_is_what_serving_would_see() -> None:
     one = sample()
-    (near, far), targets = whole(one)
+    (near, far, chest), targets = whole(one)
     assert near.shape[1:] == (90, *NEAR.shape, 2)
     assert far.shape[1:] == (45, *FAR.shape, 2)
+    shown = one.arrays["back"][:, MARGIN:-MARGIN] * STEP
+    np.testing.assert_allclose(chest[0, :, 0, :, 0], shown, rtol=1e-5)
     inner = one.arrays["near"][:, MARGIN:-MARGIN, MARGIN:-MARGIN]
     np.testing.assert_allclose(near[0, ..., 0], inner * STEP, rtol=1e-5)
     assert targets.shape == (1, 90, 8)

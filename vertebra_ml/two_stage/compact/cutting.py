@@ -86,7 +86,7 @@ def _ribs(scene: Scene, path: Path, top: float, foot: float) -> Arrays:
     for name, window in RIBS.items():
         views = scene.along(path, top, foot, window.wider(MARGIN))
         brightest = views.near.max(axis=1)  # 0 beyond the scan
-        kept[name] = encode(brightest, views.near_inside.any(axis=1))
+        kept[name] = encode(brightest, np.any(views.near_inside, axis=1))
     return kept
 
 

@@ -1,9 +1,9 @@
 """Identification: along the column, where is the middle of a vertebra, and which one is it?
 
-The network looks at two views along the path, near (the vertebra itself) and far (ribs, lungs,
-pelvis), keeps head to foot as the only direction that matters for counting, and says for each near
-row: how likely a body centre is near, where it lies from here, how sure of that it is, and which
-level it would be.
+The network looks at three views along the path, near (the vertebra itself), far (lungs, organs,
+pelvis) and the ribs from the front, keeps head to foot as the only direction that matters for
+counting, and says for each near row: how likely a body centre is near, where it lies from here, how
+sure of that it is, and which level it would be.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from scipy.special import expit, log_softmax
 from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.two_stage.compact.blocks import convolution, residual
 from vertebra_ml.two_stage.compact.column import FAR, NEAR, NEAR_MM
+from vertebra_ml.two_stage.compact.ribs import HALF
 
 Floats = NDArray[np.float64]
 
@@ -51,13 +52,16 @@ APART_MM: Final = 9.0
 
 
 def network() -> Any:
-    """Return the network: near (rows, y, x, 2) and far (rows / 2, y, x, 2) -> (rows, OUTPUTS)."""
+    """Return the network: near (rows, y, x, 2), far (rows / 2, y, x, 2) and ribs (rows, 1, x, 3)
+    -> (rows, OUTPUTS)."""
     near = keras.Input((None, *NEAR.shape, 2))
     far = keras.Input((None, *FAR.shape, 2))
+    ribs = keras.Input((None, 1, 2 * HALF, 3))
     fine = _stem(near)
     deep = residual(convolution(fine, 48, strides=(2, 2, 2)), 48)
     wide = residual(convolution(_stem(far), 48, strides=(1, 2, 2)), 48)
-    rows = layers.Concatenate()([_flat(deep, 96), _flat(wide, 96)])
+    chest = residual(convolution(_stem(ribs), 48, strides=(2, 1, 2)), 48)
+    rows = layers.Concatenate()([_flat(deep, 96), _flat(wide, 96), _flat(chest, 96)])
     rows = layers.Conv1D(TRUNK, 1, activation="relu")(layers.Dropout(0.1)(rows))
     for dilation in DILATIONS:
         rows = _mixed(rows, dilation)
@@ -65,7 +69,7 @@ def network() -> Any:
     detail = layers.Conv1D(96, 3, padding="same", activation="relu")(detail)
     detail = layers.Conv1D(96, 3, padding="same", activation="relu")(detail)
     outputs = layers.Conv1D(OUTPUTS, 1, dtype="float32")(detail)
-    return keras.Model([near, far], outputs, name="identification")
+    return keras.Model([near, far, ribs], outputs, name="identification")
 
 
 def _stem(x: Any) -> Any:

@@ -13,7 +13,7 @@ from vertebra_ml.chain import Candidates, Labelling, label
 from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
-from vertebra_ml.two_stage.compact import detection, identification
+from vertebra_ml.two_stage.compact import detection, identification, ribs
 from vertebra_ml.two_stage.compact.column import FAR, NEAR
 from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
 from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
@@ -59,7 +59,9 @@ class CompactReader:
         for rows in WARM_ROWS:
             self._asked("detection", np.zeros((1, rows, rows, rows, 2), dtype=np.float32))
             near = np.zeros((1, 2 * rows, *NEAR.shape, 2), dtype=np.float32)
-            self._asked("identification", [near, np.zeros((1, rows, *FAR.shape, 2), np.float32)])
+            far = np.zeros((1, rows, *FAR.shape, 2), dtype=np.float32)
+            chest = np.zeros((1, 2 * rows, 1, 2 * ribs.HALF, 3), dtype=np.float32)
+            self._asked("identification", [near, far, chest])
 
     def read(self, volume: Volume) -> Reading:
         """Name the vertebrae of a CT. Raises GeometryError where it cannot be straightened."""
@@ -67,10 +69,12 @@ class CompactReader:
         spine = self.spine(scene)
         if spine is None:
             return NOTHING
-        views = along(scene, spine)
+        ends = ends_of(spine)
+        views = scene.along(spine.path, *ends)
         inputs = [
             tensor(views.near, views.near_inside)[None],
             tensor(views.far, views.far_inside)[None],
+            ribs.ribs(scene, spine.path, *ends)[None],
         ]
         seen = sightings(self._asked("identification", inputs))
         points_mm = scene.world_of(places_of(seen, views))
@@ -93,11 +97,11 @@ class CompactReader:
             return np.asarray(self._networks[stage].predict_on_batch(inputs))[0]
 
 
-def along(scene: Scene, spine: Spine) -> Views:
-    """Return the column with as much above and below it as training showed on average."""
+def ends_of(spine: Spine) -> tuple[float, float]:
+    """Return the heights, mm, between which a column is shown: as in training, on average."""
     # Detection marks discs half a gap beyond the outermost body centres.
     above, below = float(np.mean(ABOVE_MM)) - 10, float(np.mean(BELOW_MM)) - 16
-    return scene.along(spine.path, spine.top_mm + above, spine.foot_mm - below)
+    return spine.top_mm + above, spine.foot_mm - below
 
 
 def places_of(seen: Sightings, views: Views) -> Any:

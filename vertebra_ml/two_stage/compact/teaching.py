@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation
 from vertebra_ml.anatomy import RANK
 from vertebra_ml.discs import label_volumes
 from vertebra_ml.landmarks import Landmarks
+from vertebra_ml.two_stage.compact import ribs
 from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, NEAR_MM, Window
-from vertebra_ml.two_stage.compact.cutting import MARGIN
+from vertebra_ml.two_stage.compact.cutting import MARGIN, RIBS
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, Floats, tensor
 from vertebra_ml.two_stage.compact.identification import TARGETS, UNIT
 from vertebra_ml.two_stage.compact.samples import Batch, Sample, chosen, shades
@@ -122,8 +123,8 @@ def identification_batch(samples: Sequence[Sample], size: int, seed: Sequence[in
     counts, rates = zip(*ROWS, strict=True)
     rows = int(rng.choice(counts, p=rates))
     made = [_stretch(sample, rows, rng) for sample in chosen(samples, size, rng)]
-    near, far, targets = (np.stack(part) for part in zip(*made, strict=True))
-    return [near, far], targets
+    near, far, chest, targets = (np.stack(part) for part in zip(*made, strict=True))
+    return [near, far, chest], targets
 
 
 def whole(sample: Sample) -> tuple[list[Floats], NDArray[np.float32]]:
@@ -133,6 +134,9 @@ def whole(sample: Sample) -> tuple[list[Floats], NDArray[np.float32]]:
     inputs = [
         tensor(value, view != OUTSIDE)[None] for value, view in zip(values, views, strict=True)
     ]
+    flat = [sample.arrays[name][:, MARGIN:-MARGIN] for name in RIBS]
+    shown = [np.where(view == OUTSIDE, 0, view).astype(np.float32) * 0.1 for view in flat]
+    inputs.append(ribs.tensor(shown, [view != OUTSIDE for view in flat])[None])
     targets = row_targets(sample.arrays["labels"], sample.arrays["places"], len(views[0]))
     return inputs, targets[None]
 
@@ -159,37 +163,46 @@ def row_targets(
 
 def _stretch(
     sample: Sample, rows: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, NDArray[np.float32]]:
+) -> tuple[Floats, Floats, Floats, NDArray[np.float32]]:
     """Cut ``rows`` near rows from a sample, turned, shifted, recoloured; return inputs, targets."""
     near, far = sample.arrays["near"], sample.arrays["far"]
     start = 2 * _start(len(far), rows // 2, rng)
     near = _cropped(near, (start, 0, 0), (rows, *near.shape[1:]), OUTSIDE)
     far = _cropped(far, (start // 2, 0, 0), (rows // 2, *far.shape[1:]), OUTSIDE)
+    flat = [sample.arrays[name] for name in RIBS]
+    flat = [_cropped(view, (start, 0), (rows, view.shape[1]), OUTSIDE) for view in flat]
     places = sample.arrays["places"].astype(np.float64) - (0, 0, start)
     turn = Turn.drawn(rng) if rng.random() < TURN_RATE else Turn()
-    values = shades([near, far], rng)
+    values = shades([near, far, *flat], rng)
     if rng.random() < BARE_RATE:  # bones alone must do
         values = [np.where(view < BONE, np.float32(TISSUE), view) for view in values]
     near_view = turn.applied(values[0], near != OUTSIDE, NEAR, NEAR_MM)
     far_view = turn.applied(values[1], far != OUTSIDE, FAR, FAR_MM)
+    turned = [turn.flat(v, c != OUTSIDE) for v, c in zip(values[2:], flat, strict=True)]
+    chest = ribs.tensor([v for v, _ in turned], [within for _, within in turned])
     places = turn.moved(places, rows)
     if rng.random() < 0.5:
         near_view, far_view = near_view[:, :, ::-1], far_view[:, :, ::-1]
+        chest = chest[:, :, ::-1]
         places = places * (-1, 1, 1)
     if rng.random() < NARROW_RATE:
         reach = [rng.uniform(*limits, 2) for limits in SIDES_MM]
         _narrow(near_view, NEAR, NEAR_MM, reach)
         _narrow(far_view, FAR, FAR_MM, reach)
+        _narrow(chest, RIBS["back"], NEAR_MM, reach[:1])
     kept = (places[:, 2] > -0.5) & (places[:, 2] < rows - 0.5)
     targets = row_targets(sample.arrays["labels"][kept], places[kept].astype(np.float32), rows)
-    return near_view, far_view, targets
+    return near_view, far_view, chest, targets
 
 
 def _narrow(
     view: Floats, window: Window, mm: Sequence[float], reach: Sequence[NDArray[np.float64]]
 ) -> None:
-    """Empty a view (rows, y, x, 2) in place beyond (left, right) and (behind, before), mm."""
-    for axis, middle, limits in ((2, window.left, reach[0]), (1, window.behind, reach[1])):
+    """Empty a view (rows, y, x, c) in place beyond (left, right) and (behind, before), mm.
+
+    With the first of these alone, it stays as deep as it is.
+    """
+    for axis, middle, limits in zip((2, 1), (window.left, window.behind), reach, strict=False):
         low, high = middle - round(limits[0] / mm[0]), middle + round(limits[1] / mm[0])
         gone = np.arange(view.shape[axis])
         gone = (gone < low) | (gone >= high)
@@ -232,6 +245,17 @@ class Turn:
         moved = ndimage.affine_transform(values, matrix, offset, shape, order=1)
         within = ndimage.affine_transform(inside.astype(np.uint8), matrix, offset, shape, order=0)
         return tensor(moved, within > 0)
+
+    def flat(self, values: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return a frontal picture (rows, x) of near rows, with MARGIN, moved; where it reaches."""
+        rows, (x, _, z) = len(values), self.scale
+        matrix = np.array([[1 / z, 0.0], [-self.slope[0] * NEAR_MM[2] / NEAR_MM[0], 1 / x]])
+        target = np.array([(rows - 1) / 2, ribs.HALF - 0.5])
+        source = target + np.array([0.0, MARGIN - self.shift_mm[0] / NEAR_MM[0]])
+        offset, shape = source - matrix @ target, (rows, 2 * ribs.HALF)
+        moved = ndimage.affine_transform(values, matrix, offset, shape, order=1)
+        within = ndimage.affine_transform(inside.astype(np.uint8), matrix, offset, shape, order=0)
+        return moved, within > 0
 
     def moved(self, places: Doubles, rows: int) -> Doubles:
         """Return where (n, 3) places (x, y in mm, near row) lie in the moved view."""
