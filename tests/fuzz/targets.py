@@ -160,8 +160,8 @@ def params(data: bytes) -> None:
 
 def keypoints(data: bytes) -> None:
     """A spine of somebody else's network, read and named."""
-    from vertebra_ml.chain import label
     from vertebra_ml.readers.keypoints import read_keypoints
+    from vertebra_ml.rivals import label
 
     found = label(read_keypoints(written("spine.json", data)).candidates)
     assert np.isfinite(found.probabilities).all()
