@@ -10,6 +10,7 @@ from pipelines.inputs import PARTS, check_inputs
 from pipelines.stage import PREPARED, read_table
 from pipelines.taught import Taught
 from vertebra_ml import models
+from vertebra_ml.bounds import travelling
 from vertebra_ml.config import Params
 from vertebra_ml.errors import DatasetError, ModelError
 from vertebra_ml.tracking import fetch
@@ -39,7 +40,13 @@ def taught(params: Params, folder: Path) -> Taught:
         table=table.drop(columns="path"),
         files=[path for paths in archives.values() for path in paths],
         teach=partial(
-            models.train, KIND, settings, projection, archives, seed=params.seed, start=start
+            models.train,
+            settings,
+            projection,
+            archives,
+            seed=params.seed,
+            start=start,
+            limits=travelling(params.limits.model_dump()),
         ),
         settings=known,
         said=f"{len(archives['train'])} archives to train, {len(archives['validation'])} to tune",

@@ -9,6 +9,7 @@ from pipelines.inputs import PARTS
 from pipelines.sampled import STAGES, Tables, described, judged
 from pipelines.stage import MODELS, PREPARED, VALIDATION, read_table
 from pipelines.taught import Taught
+from vertebra_ml.bounds import travelling
 from vertebra_ml.config import Params
 from vertebra_ml.errors import DatasetError
 from vertebra_ml.limits import gate
@@ -40,7 +41,15 @@ def taught(params: Params, folder: Path) -> Taught:
     return Taught(
         table=table,
         files=[path for parts in samples.values() for paths in parts.values() for path in paths],
-        teach=partial(fitting.train, settings, samples, groups, seed=params.seed, anchor=ANCHOR),
+        teach=partial(
+            fitting.train,
+            settings,
+            samples,
+            groups,
+            seed=params.seed,
+            anchor=ANCHOR,
+            limits=travelling(params.limits.model_dump()),
+        ),
         settings={"settings": settings, "anchor": anchor},
         said=", ".join(f"{counts.get(part, 0)} cases to {verb}" for part, verb in VERBS.items()),
     )

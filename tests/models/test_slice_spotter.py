@@ -51,7 +51,6 @@ def train(cases: Path, folder: Path, on_epoch: models.OnEpoch) -> None:
     ARCHITECTURES["tiny"] = TINY
     paths = sorted(cases.glob("*.npz"))
     models.train(
-        "slice_spotter",
         toys.settings(**SHORT),
         toys.PROJECTION,
         {"train": paths[:3], "validation": paths[3:]},
@@ -253,11 +252,10 @@ def test_a_broken_folder_is_refused(
         models.load_model(tmp_path)
 
 
-def test_an_unknown_kind_and_an_unknown_setting_are_named(tmp_path: Path) -> None:
-    def start(kind: str, settings: dict[str, object]) -> None:
+def test_an_unknown_setting_and_an_empty_part_are_named(tmp_path: Path) -> None:
+    def start(settings: dict[str, object]) -> None:
         archives: dict[str, list[Path]] = {"train": [], "validation": []}
         models.train(
-            kind,
             settings,
             toys.PROJECTION,
             archives,
@@ -267,12 +265,10 @@ def test_an_unknown_kind_and_an_unknown_setting_are_named(tmp_path: Path) -> Non
             on_epoch=lambda epoch, figures: None,
         )
 
-    with pytest.raises(ModelError, match=r"'oracle'.*one of slice_spotter, two_stage"):
-        start("oracle", toys.settings())
     with pytest.raises(ModelError, match="unknown: depth"):
-        start("slice_spotter", toys.settings(depth=3))
+        start(toys.settings(depth=3))
     with pytest.raises(ModelError, match="0 training and 0 validation"):
-        start("slice_spotter", toys.settings())
+        start(toys.settings())
 
 
 def test_the_package_is_light_to_import() -> None:

@@ -34,7 +34,7 @@ def train(folder: Path, paths: list[Path], wanted: dict[str, object], **more: Pa
     """Train on toy archives and return what ``model.json`` says."""
     archives = {"train": paths[:2], "validation": paths[2:]}
     models.train(
-        KIND, wanted, toys.PROJECTION, archives, folder,
+        wanted, toys.PROJECTION, archives, folder,
         seed=3, data_hash="d4", on_epoch=lambda epoch, figures: None, **more,
     )  # fmt: skip
     return Contract.read(folder)

@@ -1,4 +1,4 @@
-"""Model families: one table, one way to load, one way to ask, one way to train.
+"""Model families: one table, one way to load, one way to ask. Each kind learns in its own way.
 
 Importing this package is light; keras is imported when a model is built or loaded.
 """
@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from vertebra_ml.bounds import OUTSIDE
 from vertebra_ml.case import Case
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import ModelIdentity, Prediction
@@ -48,19 +49,16 @@ class Family:
     """
 
     load: str
-    train: str
     contract: str
 
 
 FAMILIES: Final = {
     "slice_spotter": Family(
         load="vertebra_ml.models.slice_spotter:load",
-        train="vertebra_ml.models.fitting:train",
         contract="vertebra_ml.models.contract:Contract",
     ),
     "two_stage": Family(
         load="vertebra_ml.two_stage.localiser:load",
-        train="vertebra_ml.two_stage.fitting:train",
         contract="vertebra_ml.two_stage.contract:Contract",
     ),
 }
@@ -68,15 +66,28 @@ FAMILIES: Final = {
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
-def load_model(folder: Path, identity: ModelIdentity | None = None) -> Localiser:
+def load_model(
+    folder: Path, identity: ModelIdentity | None = None, *, outside: str = OUTSIDE[0]
+) -> Localiser:
     """Load the model in ``folder``, ready to answer.
 
     ``identity`` is what its answers say of it; without one, its kind and data hash alone.
+    ``outside`` says whether a scan outside the limits that the model brings along is answered
+    with a warning (``warn``) or refused (``refuse``).
     Raises ModelError where the folder is no model folder, or of an unknown kind.
     """
     family = _family(kind_of(Path(folder)), folder)
     reads: Any = _function(family.contract)
     contract = reads.read(Path(folder))
+    if outside not in OUTSIDE:
+        raise ModelError(
+            folder,
+            found=f"outside={outside!r}",
+            expected=" or ".join(OUTSIDE),
+            fix="correct what is to be done with a scan outside the model's limits",
+        )
+    if contract.limits:
+        contract = replace(contract, limits={**contract.limits, "outside": outside})
     identity = identity or ModelIdentity(contract.kind, data_hash=contract.data_hash)
     localiser: Localiser = _function(family.load)(Path(folder), contract, identity)
     return localiser
@@ -108,7 +119,6 @@ def locate(localiser: Localiser, case: Case) -> Prediction:
 
 
 def train(
-    kind: str,
     settings: Mapping[str, Any],
     projection: Mapping[str, Any],
     archives: Mapping[str, Sequence[Path]],
@@ -118,37 +128,15 @@ def train(
     data_hash: str,
     on_epoch: OnEpoch,
     start: Path | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train a model and write its folder: ``model.json``, ``model.weights.h5``, ``history.csv``.
+    """Train a slice spotter and write its folder; see ``fitting.train``, imported here."""
+    from vertebra_ml.models.fitting import train as fit
 
-    Parameters
-    ----------
-    kind : a key of ``FAMILIES``.
-    settings : the section ``models.<kind>`` of the params, plain values.
-    projection : the section ``projection``: how the archives were made.
-    archives : paths of MIP archives, under ``train`` and ``validation``.
-    folder : the model folder; a checkpoint lies beside it until training ends, and a training
-        that was killed goes on from there.
-    seed : of every random choice.
-    data_hash : of the training data, kept in ``model.json``.
-    on_epoch : called after each epoch with its number, from 1, and its figures.
-    start : folder of a model of the same kind and architecture whose weights are gone on from;
-        None for the folder ``start_from`` of the settings, or at random where that is empty.
-
-    Raises ModelError for an unknown kind or setting and for a start that does not fit,
-    DatasetError for archives that are not.
-    """
-    function = _function(_family(kind, "models").train)
-    contract = {"kind": kind, "settings": settings, "preparation": projection}
-    function(
-        contract,
-        archives,
-        Path(folder),
-        seed=seed,
-        data_hash=data_hash,
-        on_epoch=on_epoch,
-        start=start,
-    )
+    fit(
+        settings, projection, archives, Path(folder),
+        seed=seed, data_hash=data_hash, on_epoch=on_epoch, start=start, limits=limits,
+    )  # fmt: skip
 
 
 def _family(kind: str, where: object) -> Family:

@@ -74,7 +74,7 @@ class Contract:
     preparation : the section ``projection`` of the params: how a CT becomes MIPs for this model.
     thresholds : ``presence`` and ``warning``, in use when answering.
     seed, data_hash : what made the weights.
-    limits : what a scan may be; empty where nothing is refused.
+    limits : what a scan may be to be answered, see ``bounds``; empty where it may be anything.
     start : the model whose weights this one began with (kind, levels, data hash, SHA-256 of its
         weights); empty where it began at random.
     """

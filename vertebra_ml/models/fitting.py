@@ -34,6 +34,7 @@ SETTLE: Final = 0.4
 """Over this last part of the training the learning rate falls to LEAST of what it was."""
 
 LEAST: Final = 0.02
+KIND: Final = "slice_spotter"
 CLIP: Final = 1.0
 DECAY: Final = 1e-4
 
@@ -50,7 +51,8 @@ class Lesson:
 
 
 def train(
-    contract: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    projection: Mapping[str, Any],
     archives: Mapping[str, Sequence[Path]],
     folder: Path,
     *,
@@ -58,44 +60,59 @@ def train(
     data_hash: str,
     on_epoch: Callable[[int, dict[str, float]], None],
     start: Path | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train a slice spotter and write its folder; see ``vertebra_ml.models.train``."""
-    settings = Settings.of(contract["settings"], "models.slice_spotter")
-    if start is None and settings.start_from:
-        start = Path(settings.start_from)
-    begun = None if start is None else read_start(start, contract["kind"], settings)
+    """Train a slice spotter and write ``model.json``, ``model.weights.h5``, ``history.csv``.
+
+    Parameters
+    ----------
+    settings : the section ``models.slice_spotter`` of the params, plain values.
+    projection : the section ``projection``: how the archives were made.
+    archives : paths of MIP archives, under ``train`` and ``validation``.
+    folder : the model folder; a checkpoint lies beside it until training ends, and a training
+        that was killed goes on from there.
+    seed : of every random choice.
+    data_hash : of the training data, kept in ``model.json``.
+    on_epoch : called after each epoch with its number, from 1, and its figures.
+    start : folder of a slice spotter of the same architecture whose weights are gone on from;
+        None for the folder ``start_from`` of the settings, or at random where that is empty.
+    limits : the section ``limits`` of the params, which a scan is held against when it is answered;
+        None for none.
+
+    Raises ModelError for an unknown setting and for a start that does not fit, DatasetError for
+    archives that are not.
+    """
+    known = Settings.of(settings, "models.slice_spotter")
+    if start is None and known.start_from:
+        start = Path(known.start_from)
+    begun = None if start is None else read_start(start, KIND, known)
     facts = {} if begun is None else begun.facts
     keras.utils.set_random_seed(seed)
-    lesson = _lesson(settings, archives, seed)
-    network = compiled(settings)
+    lesson = _lesson(known, archives, seed)
+    network = compiled(known)
     if begun is not None:
-        begin(network, settings.heads, begun)
+        begin(network, known.heads, begun)
     names = [path.name for part in archives.values() for path in part]
-    mark = fingerprint(settings, seed, data_hash, names, facts)
+    mark = fingerprint(known, seed, data_hash, names, facts)
     path = folder.parent / f".{folder.name}.checkpoint" / "state.npz"
     progress = resume(network, path, mark)
-    while not _finished(progress, settings):
+    while not _finished(progress, known):
         _epoch(network, lesson, progress)
         save(network, path, mark, progress)
         on_epoch(progress.epoch, progress.history[-1])
     network.set_weights(progress.best)
-    presence = best_presence_threshold(network, lesson.validation, settings)
-    thresholds = {"presence": presence, "warning": settings.warning_score}
-    _write(
-        folder,
-        network,
-        Contract(
-            kind=contract["kind"],
-            settings=settings,
-            preparation=dict(contract["preparation"]),
-            thresholds=thresholds,
-            seed=seed,
-            data_hash=data_hash,
-            limits={},
-            start=facts,
-        ),
-        progress,
+    presence = best_presence_threshold(network, lesson.validation, known)
+    contract = Contract(
+        kind=KIND,
+        settings=known,
+        preparation=dict(projection),
+        thresholds={"presence": presence, "warning": known.warning_score},
+        seed=seed,
+        data_hash=data_hash,
+        limits=dict(limits or {}),
+        start=facts,
     )
+    _write(folder, network, contract, progress)
     path.unlink(missing_ok=True)
     if path.parent.exists():
         path.parent.rmdir()

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from vertebra_ml import prepare
+from vertebra_ml.bounds import check_mips, check_volume
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, SliceReference
 from vertebra_ml.mip import MipPair
@@ -63,8 +64,13 @@ class SliceSpotter:
         return self._identity
 
     def locate(self, volume: Volume, case: str) -> Prediction:
-        """Project a CT and answer. Raises GeometryError where it cannot be projected."""
+        """Project a CT and answer.
+
+        Raises GeometryError where it cannot be projected, and LimitError where the model's limits
+        refuse it.
+        """
         start = time.perf_counter()
+        beyond = check_volume(volume, case, self._contract.limits)
         how = self._contract.preparation
         pair = prepare.project(
             volume,
@@ -72,11 +78,13 @@ class SliceSpotter:
             body_threshold_hu=how["body_threshold_hu"],
             slab_mm=how["sagittal_slab_mm"],
         )
-        return self._answer(pair, volume.origin, case, start)
+        return self._answer(pair, volume.origin, case, start, beyond)
 
     def locate_mips(self, pair: MipPair, source: Source, case: str) -> Prediction:
-        """Answer for MIPs made before, of a CT on the grid ``source``."""
-        return self._answer(pair, source, case, time.perf_counter())
+        """Answer for MIPs made before, of a CT on the grid ``source``; LimitError as above."""
+        start = time.perf_counter()
+        beyond = check_mips(pair, source, case, self._contract.limits)
+        return self._answer(pair, source, case, start, beyond)
 
     def distributions(self, grid: Grid) -> Floats:
         """Return (heads, rows + 1): each level read alone, rows of ``grid``, then "not here"."""
@@ -86,15 +94,17 @@ class SliceSpotter:
         kept = np.concatenate([logits[:, : grid.rows], logits[:, -1:]], axis=1)
         return ACTIVATIONS[self._architecture.activation](kept)
 
-    def _answer(self, pair: MipPair, source: Source, case: str, start: float) -> Prediction:
+    def _answer(
+        self, pair: MipPair, source: Source, case: str, start: float, beyond: tuple[str, ...]
+    ) -> Prediction:
         shape = self._architecture
         if pair.is_air:
             verdicts = [Verdict(level, None, 0.0, float("nan")) for level in self.levels]
-            warnings = ["no body found in the scan"]
+            warnings = [*beyond, "no body found in the scan"]
         else:
             grid = regrid(pair, spacing_mm=shape.spacing_mm, widths_mm=shape.widths_mm)
             verdicts = self._decoder.read(self.distributions(grid), self.levels)
-            warnings = self._doubts(verdicts)
+            warnings = [*beyond, *self._doubts(verdicts)]
         found: list[tuple[Verdict, Floats, SliceReference]] = []
         missing: list[Verdict] = []
         for verdict in verdicts:

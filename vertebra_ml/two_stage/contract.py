@@ -20,7 +20,7 @@ class Contract:
     settings : as trained.
     thresholds : numbers that the reader of the architecture wants, chosen on validation.
     seed, data_hash : what made the weights.
-    limits : what a scan may be; empty where nothing is refused.
+    limits : what a scan may be to be answered, see ``bounds``; empty where it may be anything.
     anchor : the slice spotter that it carries (``carried.facts``); empty where it carries none.
     """
 

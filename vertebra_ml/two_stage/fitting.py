@@ -25,6 +25,7 @@ def train(
     data_hash: str,
     on_epoch: Callable[[int, dict[str, float]], None],
     anchor: Path | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> None:
     """Train both networks and write ``folder``: ``model.json``, weights, ``history.csv``.
 
@@ -39,6 +40,8 @@ def train(
     seed, data_hash : kept in ``model.json``.
     on_epoch : called after each epoch of either network with its number, from 1, and its figures.
     anchor : folder of the slice spotter that the model carries; None for none.
+    limits : the section ``limits`` of the params, which a scan is held against when it is answered;
+        None for none.
 
     Raises ModelError for unknown settings, where a part has no sample, and where ``anchor`` holds
     no slice spotter.
@@ -62,7 +65,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     thresholds = function(architecture(known.architecture).learn)(lesson)
     facts = carried.carry(anchor, folder) if anchor else {}
-    Contract(KIND, known, dict(thresholds), seed, data_hash, {}, facts).write(folder)
+    kept = dict(limits or {})
+    Contract(KIND, known, dict(thresholds), seed, data_hash, kept, facts).write(folder)
 
 
 def untrained(

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from vertebra_ml.anatomy import RANK, successors
+from vertebra_ml.bounds import check_volume
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction
 from vertebra_ml.mip import MipPair
@@ -51,10 +52,15 @@ class TwoStage:
         return self._identity
 
     def locate(self, volume: Volume, case: str) -> Prediction:
-        """Name the vertebrae of a CT. Raises GeometryError where it cannot be straightened."""
+        """Name the vertebrae of a CT.
+
+        Raises GeometryError where it cannot be straightened, and LimitError where the model's
+        limits refuse it.
+        """
         start = time.perf_counter()
+        beyond = check_volume(volume, case, self._contract.limits)
         reading = self._reader.read(volume)
-        warnings = [*reading.warnings, *anomalies(reading.levels), *self._doubts(reading)]
+        warnings = [*beyond, *reading.warnings, *anomalies(reading.levels), *self._doubts(reading)]
         marks, outside = _inside(reading, volume.origin, self.levels)
         warnings += [f"{level}: its place lies outside the scan" for level in outside]
         missing = tuple(level for level in self.levels if level not in marks)
