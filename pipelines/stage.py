@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from vertebra_ml.config import Params, load
-from vertebra_ml.errors import VertebraError
+from vertebra_ml.errors import VertebraError, disk_words
 
 PARAMS = Path("params.yaml")
 PREPARED = Path("prepared")
@@ -22,13 +22,18 @@ FIRST_SEED = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 
 def run(main: Callable[..., None], *arguments: str) -> None:
-    """Call a stage's ``main`` with the parameters; an expected error ends in one line, status 1."""
+    """Call a stage's ``main`` with the parameters; an expected error ends in one line, status 1.
+
+    Expected are our own errors, and what a disk without room or a folder that is shut gives.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vertebra_ml").setLevel(logging.INFO)
     try:
         main(load(PARAMS), *arguments)
     except VertebraError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(disk_words(error))
 
 
 def seeds_of(params: Params, part: str, count: int) -> list[int]:
