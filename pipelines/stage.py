@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from vertebra_ml.config import Params, load
-from vertebra_ml.errors import VertebraError, disk_words
+from vertebra_ml.disk import disk_words
+from vertebra_ml.errors import VertebraError
 
 PARAMS = Path("params.yaml")
 PREPARED = Path("prepared")

@@ -42,13 +42,6 @@ def _rebuild(
     return kind(where, found=found, expected=expected, fix=fix)
 
 
-def disk_words(error: OSError, where: object = "a file") -> str:
-    """Return what the operating system refused in one line: a full disk, a folder that is shut."""
-    where, found = error.filename or where, error.strerror or error
-    line = f"{where}: found {found}; expected a disk with room and permission; check the path"
-    return " ".join(line.split())
-
-
 class DatasetError(VertebraError, ValueError):
     """A file, a case or a label is not what its layout says."""
 

@@ -1,5 +1,6 @@
 """Facts of a scan against arithmetic done by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,17 @@ def test_content_knows_a_copy_however_it_lies() -> None:
     array = array.copy()
     array[0, 0, 0] += 1
     assert describe("a", Volume(array, first.affine))["content"] != known
+
+
+def test_a_number_no_ct_holds_takes_no_memory() -> None:
+    array = np.full((8, 8, 8), 40, dtype=np.float32)
+    array[4, 4, 4] = 1e9
+    tracemalloc.start()
+    row = describe("a", Volume(array, np.diag([*SPACING, 1.0])))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert row["hu_largest"] == 1_000_000_000
+    assert most < 10e6  # a bin for every number up to the largest would be 8 GB
 
 
 def test_a_case_of_mips_has_the_facts_of_a_picture() -> None:

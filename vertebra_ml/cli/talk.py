@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vertebra_ml.errors import VertebraError, disk_words
+from vertebra_ml.disk import disk_words
+from vertebra_ml.errors import VertebraError
 from vertebra_ml.readers import LAYOUTS
 
 if TYPE_CHECKING:

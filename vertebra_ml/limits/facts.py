@@ -180,7 +180,10 @@ def _symmetric(length: int, step: int) -> NDArray[np.intp]:
 
 def _content(values: NDArray[Any]) -> str:
     """Return a digest of values in HU that does not mind their order: axes, format, layout."""
-    counts = np.bincount(np.round(values).astype(np.int64).ravel() - np.iinfo(np.int16).min)
+    ends = np.iinfo(np.int16)
+    # A float file may hold any number, and a bin is kept for each up to the largest.
+    held = np.clip(np.round(values), ends.min, ends.max).astype(np.int64)
+    counts = np.bincount(held.ravel() - ends.min)
     return hashlib.sha256(counts.tobytes()).hexdigest()[:16]
 
 
