@@ -80,3 +80,12 @@ def test_the_contract_keeps_it_and_reads_older_ones(
     del content["anchor"]
     (tmp_path / "model.json").write_text(json.dumps(content))
     assert Contract.read(tmp_path).anchor == {}
+
+
+def test_how_often_it_errs_is_read_off_the_epoch_that_was_kept(tmp_path: Path) -> None:
+    assert carried.wrong(tmp_path) == {}
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,error,others_gross\n1,9.0,0.4\n2,5.0,0.03\n3,6.0,0.01\n")
+    assert carried.wrong(tmp_path) == {"second_wrong": 0.03}
+    history.write_text("epoch,error\n1,9.0\n")
+    assert carried.wrong(tmp_path) == {}

@@ -119,3 +119,13 @@ def test_the_reader_passes_names_and_doubts_on() -> None:
     torn = named_by_both(seen, column(SEEN), numbers, word(BELOW, 0.9))
     assert torn.warnings[0].startswith("the two networks disagree: T4 to T10 in one, T5 to T11")
     assert (torn.scores < 0.9).all()
+
+
+@pytest.mark.parametrize("wrong", ["names_wrong", "second_wrong"])
+def test_the_reader_believes_whom_validation_found_right(wrong: str) -> None:
+    names = np.log(word(SEEN, 0.9) + 1e-6)
+    count = len(SEEN)
+    seen = Sightings(np.arange(count), np.zeros((count, 2)), np.ones(count), names, np.ones(count))
+    numbers = {"name_weight": 1.0, "spread_scale": 2.0, "names_wrong": 0.02, "second_wrong": 0.02}
+    answer = named_by_both(seen, column(SEEN), {**numbers, wrong: 0.5}, word(BELOW, 0.9))
+    assert answer.levels == (BELOW if wrong == "names_wrong" else SEEN)

@@ -1,12 +1,13 @@
 """The slice spotter that a two-stage model carries below its own folder: putting it there."""
 
+import csv
 import hashlib
 import shutil
 from pathlib import Path
 from typing import Final
 
 from vertebra_ml.errors import ModelError
-from vertebra_ml.models.contract import CONTRACT, WEIGHTS, Contract, kind_of
+from vertebra_ml.models.contract import CONTRACT, HISTORY, WEIGHTS, Contract, kind_of
 
 FOLDER: Final = "anchor"
 KIND: Final = "slice_spotter"
@@ -47,6 +48,20 @@ def carry(spotter: Path, folder: Path) -> dict[str, str]:
         shutil.copyfile(spotter / name, part)
         part.replace(place / name)
     return known
+
+
+def wrong(spotter: Path) -> dict[str, float]:
+    """Return ``second_wrong``: the share of levels that it put more than 20 mm off in validation.
+
+    Of the levels only learnt beside those answered, in the epoch that was kept: they are most of
+    the column. Empty where the folder has no history of them.
+    """
+    try:
+        with (spotter / HISTORY).open(newline="") as file:
+            best = min(csv.DictReader(file), key=lambda row: float(row["error"]))
+        return {"second_wrong": float(best["others_gross"])}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def check(folder: Path, expected: dict[str, str]) -> None:

@@ -65,8 +65,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     thresholds = function(architecture(known.architecture).learn)(lesson)
     facts = carried.carry(anchor, folder) if anchor else {}
-    kept = dict(limits or {})
-    Contract(KIND, known, dict(thresholds), seed, data_hash, kept, facts).write(folder)
+    thresholds = {**thresholds, **(carried.wrong(anchor) if anchor else {})}
+    Contract(KIND, known, thresholds, seed, data_hash, dict(limits or {}), facts).write(folder)
 
 
 def untrained(

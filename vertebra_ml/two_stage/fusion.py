@@ -64,14 +64,16 @@ class Fused:
 
 
 def fused(
-    points_mm: Doubles, words: Sequence[Doubles], worthless: Sequence[float] | None = None
+    points_mm: Doubles,
+    words: Sequence[Doubles],
+    worthless: Sequence[float] | Doubles | None = None,
 ) -> Fused:
     """Name candidates at (n, 3) RAS mm by what each network says of them.
 
     ``words`` are (n, 26) by network: how likely, 0..1, each level is there; rows need not sum to 1.
     ``worthless`` is the chance, by network, that its whole word is worth nothing.
     """
-    odds = worthless or [WORTHLESS] * len(words)
+    odds = [WORTHLESS] * len(words) if worthless is None else worthless
     statistics, candidates = shipped(), Candidates(points_mm)
     column, order = weighed(candidates, statistics), head_to_foot(candidates)
     said = np.array([opinions(one)[order] for one in words])

@@ -89,10 +89,11 @@ def read(network: Any, sample: Sample) -> Read:
 
 
 def thresholds(network: Any, samples: Sequence[Sample]) -> dict[str, float]:
-    """Return ``spread_scale`` and ``name_weight`` chosen on validation columns.
+    """Return ``spread_scale``, ``name_weight`` and ``names_wrong``, found on validation columns.
 
     The first makes the stated radius hold HELD of the errors; the second is how much the network's
-    names count beside the chain's statistics, where the chain then says most truly what is there.
+    names count beside the chain's statistics, where the chain then says most truly what is there;
+    the third is the share of vertebrae that the network, read alone, misses or names wrongly.
     """
     reads = [one for one in (read(network, sample) for sample in samples) if len(one.truth)]
     ratio = [one.error_mm / one.seen.spread_mm for one in reads]
@@ -100,7 +101,17 @@ def thresholds(network: Any, samples: Sequence[Sample]) -> dict[str, float]:
     known = known[np.isfinite(known)]
     scale = float(np.quantile(known, HELD)) if known.size else 1.0
     doubts = {weight: _nats(reads, weight) for weight in NAME_WEIGHTS}
-    return {"spread_scale": scale, "name_weight": min(doubts, key=lambda w: doubts[w])}
+    return {
+        "spread_scale": scale,
+        "name_weight": min(doubts, key=lambda w: doubts[w]),
+        "names_wrong": _wrong(reads),
+    }
+
+
+def _wrong(reads: Sequence[Read]) -> float:
+    right = sum(int((one.seen.names.argmax(axis=1) == one.truth).sum()) for one in reads)
+    total = sum(int((one.truth >= 0).sum()) + one.missed for one in reads)
+    return 1 - right / max(1, total)
 
 
 def _nats(reads: Sequence[Read], weight: float) -> float:

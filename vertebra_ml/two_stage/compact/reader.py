@@ -20,7 +20,7 @@ from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
 from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
-from vertebra_ml.two_stage.fusion import fused
+from vertebra_ml.two_stage.fusion import WORTHLESS, fused
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
 
@@ -30,10 +30,12 @@ the backend trace a program for any size, which all real pictures then share."""
 UNCALIBRATED: Final = {"spread_scale": 2.0, "name_weight": 1.0}
 """Thresholds of networks that nothing was measured on."""
 
-NAMES_WRONG, SECOND_WRONG = 0.13, 0.04
-"""How often each network, read alone, names a vertebra wrongly or more than 20 mm off, on the
-validation phantoms of 2026-11-22, which are drawn from other ranges than those learnt from: the
+WRONG: Final = ("names_wrong", "second_wrong")
+"""Thresholds: how often each network, read alone, names a vertebra wrongly or more than 20 mm off,
+on validation phantoms, which are drawn from other ranges than those learnt from. Taken for the
 chance that its word on a whole column is worth nothing."""
+LEAST_WRONG, MOST_WRONG = 0.02, 0.5
+"""A network that erred nowhere in validation may err; one that mostly does still says something."""
 
 NOTHING: Final = Reading((), np.empty((0, 3)), np.empty(0), np.empty(0), ("no spine found",))
 
@@ -128,7 +130,8 @@ def named_by_both(
 ) -> Reading:
     """Name one sighting or more, as ``named`` does, with the slice spotter's word (n, 26) too."""
     first = softmax(thresholds["name_weight"] * seen.names, axis=1)
-    both = fused(points_mm, (first, second), (NAMES_WRONG, SECOND_WRONG))
+    wrong = [thresholds.get(name, WORTHLESS) for name in WRONG]
+    both = fused(points_mm, (first, second), np.clip(wrong, LEAST_WRONG, MOST_WRONG))
     return as_reading(both.together, both.warnings(), seen, points_mm, thresholds)
 
 
