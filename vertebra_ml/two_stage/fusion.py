@@ -4,8 +4,9 @@ What a network says of the candidates of one column stands and falls together: w
 off, it is so from the first to the last. So its whole word on a column is either worth something
 or, with a chance of its own (``WORTHLESS`` if none is known), nothing. The chain is summed in each
 of these cases, and they weigh as much as they explain: networks that agree make each other certain.
-Of networks that contradict each other one is wrong however sure it is: how sure decides little, how
-often each is wrong decides the rest, and both readings stay standing.
+Of networks that contradict each other one is wrong however sure it is: both are never believed at
+once, how sure decides little, how often each is wrong decides the rest, and both readings stay
+standing.
 """
 
 from collections.abc import Sequence
@@ -78,7 +79,8 @@ def fused(
     column, order = weighed(candidates, statistics), head_to_foot(candidates)
     said = np.array([opinions(one)[order] for one in words])
     chances, explained, likely, alone = [], [], [], []
-    for believed in product((False, True), repeat=len(said)):
+    cases = list(product((False, True), repeat=len(said)))
+    for believed in cases:
         own = np.tensordot(np.array(believed, dtype=np.float64), said, axes=1)
         case = replace(column, own=column.own + own[:, :, None])
         chance, evidence = posteriors(case)
@@ -92,8 +94,10 @@ def fused(
         if sum(believed) == 1:
             alone.append(labelled(candidates, case, chance, statistics))
     torn = contradict(alone)
-    # One of them is wrong from end to end, as sure as it is: all its sureness is one opinion.
-    worths = np.array(explained) / (INDEPENDENT if torn else 1.0) + np.array(likely)
+    worths = np.array(explained) + np.array(likely)
+    if torn:  # one of them is wrong from end to end, as sure as it is: its sureness is one opinion
+        several = np.array([sum(believed) > 1 for believed in cases])
+        worths = np.array(explained) / INDEPENDENT + np.where(several, -np.inf, likely)
     mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
     together = labelled(candidates, column, mixed, statistics)
     return Fused(together, tuple(alone[::-1]), torn)  # the last network's case came first

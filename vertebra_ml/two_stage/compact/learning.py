@@ -139,6 +139,10 @@ def _checkpoint(lesson: Lesson, stage: str) -> Path:
 
 
 def _mark(lesson: Lesson, stage: str) -> str:
+    """Name the training of one network: how the other is taught does not matter to it."""
     names = [path.name for paths in getattr(lesson, stage).values() for path in paths]
-    content = [asdict(lesson.settings), lesson.seed, lesson.data_hash, names, stage]
+    settings = asdict(lesson.settings)
+    for other in set(NETWORKS) - {stage}:
+        settings.pop(other)
+    content = [settings, lesson.seed, lesson.data_hash, names, stage]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
