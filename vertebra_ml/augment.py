@@ -46,7 +46,7 @@ class Sample:
 class Strength:
     """How far each change goes: (low, high) of a uniform choice, or the rate of its happening."""
 
-    fill: Range = (0.4, 1.0)  # height of the field as a part of the rows allowed
+    fill: Range = (0.12, 1.0)  # height of the field as a part of the rows allowed
     scale: Range = (0.85, 1.15)
     bend: Range = (0.0, 0.06)  # slope of the local deformation, mm a mm
     shift_mm: Range = (-22.0, 22.0)

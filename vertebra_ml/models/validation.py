@@ -52,23 +52,23 @@ def measure(
 
 
 def best_presence_threshold(network: Any, samples: Sequence[Sample], settings: Settings) -> float:
-    """Return the threshold, in steps of 0.05, that tells most levels of validation rightly.
+    """Return the threshold, in steps of 0.05, that tells the levels of validation rightly.
 
-    By the decode that serving uses; of thresholds that are equally right, the middle one.
+    By the decode that serving uses, over every level learnt: those answered alone are too few. Of
+    thresholds that chance cannot tell from the best, within one standard error of its count of
+    wrong calls, the highest: "not in this scan" is a good answer, a guess is not.
     """
     shape = architecture(settings.architecture)
-    wanted = [settings.heads.index(level) for level in settings.levels]
     highest, present = [], []
     for sample, own in distributions(network, samples, settings.architecture):
         joint = JOINTS[shape.column](own, settings.heads, shape.spacing_mm)
-        for i in wanted:
+        for i in range(len(settings.heads)):
             if sample.states[i] != UNKNOWN:
                 highest.append(1 - joint[i, -1])
                 present.append(sample.states[i] == LABELLED)
     steps = np.arange(1, 20) / 20
-    right = ((np.array(highest)[:, None] >= steps) == np.array(present)[:, None]).sum(axis=0)
-    best = steps[right == right.max()]
-    return float(best[len(best) // 2])
+    wrong = ((np.array(highest)[:, None] >= steps) != np.array(present)[:, None]).sum(axis=0)
+    return float(steps[wrong <= wrong.min() + np.sqrt(wrong.min())].max())
 
 
 def distributions(
