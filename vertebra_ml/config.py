@@ -191,6 +191,22 @@ class Gate(Section):
     two_stage: ColumnGate
 
 
+class Margin(Section):
+    """By how much a challenger may be worse while chance can explain it; shares of 1, and mm."""
+
+    gross_rate: Fraction
+    id_rate: Fraction
+    presence_right: Fraction
+    median_mm: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Promotion(Section):
+    """When a challenger counts as worse than the model in production."""
+
+    bootstrap: Count
+    margin: Margin
+
+
 class Tracking(Section):
     """The tracking server and the names of registered models, by kind."""
 
@@ -212,6 +228,7 @@ class Params(Section):
     models: Models
     evaluate: Evaluate
     gate: Gate
+    promotion: Promotion
     tracking: Tracking
 
 
