@@ -82,7 +82,9 @@ def _password(options: dict[str, Any], host: str) -> str | None:
         "localhost" if host.startswith("/") else host,
         str(options["port"]), options.get("database", ""), options["user"],
     )  # fmt: skip
-    return next(filter(None, (_match(line, asked) for line in place.open())), None)
+    return next(
+        filter(None, (_match(line, asked) for line in place.read_text().splitlines())), None
+    )
 
 
 def _match(line: str, asked: tuple[str, ...]) -> str | None:
@@ -90,7 +92,7 @@ def _match(line: str, asked: tuple[str, ...]) -> str | None:
 
     ``*`` stands for anything; a backslash keeps the colon or backslash after it.
     """
-    entry = None if line.startswith("#") else ENTRY.fullmatch(line.rstrip("\n"))
+    entry = None if line.startswith("#") else ENTRY.fullmatch(line)
     if entry is None:
         return None
     *where, password = (re.sub(r"\\(.)", r"\1", field) for field in entry.groups())
