@@ -210,9 +210,13 @@ def test_a_killed_training_goes_on_as_the_same_run(place: Place) -> None:
         assert run.id == first
         run.log_epoch(2, {"loss": 0.5})  # the epoch after the last checkpoint comes again
         run.log_epoch(3, {"loss": 0.4})
+        run.log_model_folder(place.model())
     assert place.curve(first, "epoch/loss") == [(1, 0.9), (2, 0.5), (3, 0.4)]
     with place.training() as run:
-        assert run.id != first  # a training that ended well is over
+        assert run.id == first  # killed before DVC noted its end: not a second run
+    assert place.publish().run == first
+    with place.training() as run:
+        assert run.id != first  # a training that was judged is over
 
 
 def test_other_settings_are_another_run(place: Place) -> None:
