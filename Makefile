@@ -41,6 +41,7 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 	touch $@
 
 repro: setup  ## pull the shipped caches, run what is out of date, register, promote a first model
+	$(BIN)/python -m pipelines.mend
 	$(BIN)/dvc pull --quiet
 	$(BIN)/dvc repro
 	for name in $(NAMES); do $(BIN)/vertebra-ml promote $$name --only-first \

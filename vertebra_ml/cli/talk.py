@@ -14,6 +14,7 @@ import typer
 
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.readers import LAYOUTS
+from vertebra_ml.refused import in_words
 
 if TYPE_CHECKING:
     from vertebra_ml.config import Params
@@ -39,7 +40,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             _tell(error)
             raise typer.Exit(1) from None
         except OSError as error:  # a disk that is full, a folder that may not be written
-            _tell(_in_words(error))
+            _tell(in_words(error))
             raise typer.Exit(1) from None
 
     return told
@@ -122,7 +123,7 @@ def collected(failures: list[str], where: Path) -> Iterator[None]:
         text, name = str(error), " ".join(str(where).split())
         failures.append(text if name in text else f"{name}: {text}")
     except OSError as error:
-        failures.append(_in_words(error, where))
+        failures.append(in_words(error, where))
 
 
 def finish(failures: Sequence[str]) -> None:
@@ -147,12 +148,6 @@ def _tell(line: object, kind: str = "error") -> None:
         tqdm.write(text, file=sys.stderr)
     else:
         typer.echo(text, err=True)
-
-
-def _in_words(error: OSError, where: object = "a file") -> str:
-    where, found = error.filename or where, error.strerror or error
-    line = f"{where}: found {found}; expected a disk with room and permission; check the path"
-    return " ".join(line.split())
 
 
 def bar(total: int, what: str) -> Any:
