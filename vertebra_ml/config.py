@@ -207,10 +207,51 @@ class Promotion(Section):
     margin: Margin
 
 
+class Range(Section):
+    """Values tried from ``low`` to ``high``: whole numbers where both are whole, else any.
+
+    ``step`` is the least distance between two of them, on a ``log`` scale the least ratio.
+    """
+
+    low: int | float
+    high: int | float
+    scale: Literal["linear", "log"] = "linear"
+    step: int | float | None = None
+
+
+class Choices(Section):
+    """Values tried, one by one."""
+
+    choices: Annotated[tuple[bool | int | float | str, ...], Field(min_length=1)]
+
+
+class Search(Section):
+    """A search for better settings of one model kind; keys are those of ``models.<kind>``.
+
+    ``short`` makes a trial shorter than a training; ``space`` says what is tried.
+    """
+
+    search: Literal["random", "hyperband", "bayesian"]
+    trials: Count
+    workers: Count
+    factor: Annotated[int, Field(ge=2)]
+    short: dict[str, int | float]
+    space: Annotated[dict[str, Range | Choices], Field(min_length=1)]
+
+
+class Tuning(Section):
+    """One search a model kind."""
+
+    slice_spotter: Search
+    two_stage: Search
+
+
 class Tracking(Section):
     """The tracking server and the names of registered models, by kind."""
 
     uri: str
+    artifacts: str = ""
+    """Root of the artifacts of a store on a server; those of a local database lie beside it."""
     experiment: str
     registered: dict[str, str]
 
@@ -229,6 +270,7 @@ class Params(Section):
     evaluate: Evaluate
     gate: Gate
     promotion: Promotion
+    tuning: Tuning
     tracking: Tracking
 
 
