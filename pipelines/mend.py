@@ -34,10 +34,9 @@ KEPT = DVC / "tmp" / "dvc.lock.torn"
 """Where a torn ``dvc.lock`` is kept, to look at."""
 
 CONFLICT = "<<<<<<<"
+HEAD = "schema: '2.0'\nstages:\n"
 STAGE = re.compile(r"^  \S.*:$")  # two blanks, a name, a colon: the first line of a stage
 WHOLE_RUN = re.compile(r"[0-9a-f]{64}")
-
-Stages = dict[str, Any]
 
 
 def main() -> None:
@@ -62,30 +61,41 @@ def held(path: Path) -> Iterator[None]:
 def mend_lock() -> Iterator[str]:
     """Put a torn ``dvc.lock`` together again; one with a conflict of git's is a person's affair."""
     text = LOCK.read_text(encoding="utf-8", errors="replace") if LOCK.exists() else None
-    if text is None or CONFLICT in text or (text.strip() and _stages(text) is not None):
+    if text is None or CONFLICT in text or is_whole(text):
         return
-    whole = salvaged(text)
-    known = {**(_stages(_committed()) or {}), **whole}
+    whole = dict(list(entries(text).items())[:-1])  # nothing says that the last one is complete
+    committed = _committed()
+    known = (entries(committed) if is_whole(committed) else {}) | whole
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     KEPT.write_text(text, encoding="utf-8")
     if known:
         part = LOCK.with_name(f".{LOCK.name}.part")
-        content = {"schema": "2.0", "stages": known}
-        part.write_text(yaml.safe_dump(content, sort_keys=False, width=4096), encoding="utf-8")
+        part.write_text(HEAD + "".join(known.values()), encoding="utf-8", newline="\n")
         part.replace(LOCK)
     else:
         LOCK.unlink()
     yield f"{LOCK}: it was cut off; {len(whole)} stages kept, {len(known) - len(whole)} committed"
 
 
-def salvaged(text: str) -> Stages:
-    """Return the stages that are whole in a ``dvc.lock`` that ends anywhere.
+def is_whole(text: str) -> bool:
+    """Return whether this is a lock file as DVC writes it, every entry with all it needs."""
+    try:
+        content = yaml.safe_load(text)
+        return all(_is_whole(stage) for stage in content["stages"].values())
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return False
 
-    The last one is never taken: nothing says that it is complete.
-    """
-    lines = text.splitlines()
-    starts = [number for number, line in enumerate(lines) if STAGE.match(line)]
-    return (_stages("\n".join(lines[: starts[-1]])) or {}) if starts else {}
+
+def entries(text: str) -> dict[str, str]:
+    """Return the lines of each stage of a lock file, in their order; the last may be cut off."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines(keepends=True):
+        if STAGE.match(line):
+            name = line
+        if name:
+            found[name] = found.get(name, "") + line
+    return found
 
 
 def mend_rwlock() -> Iterator[str]:
@@ -129,23 +139,10 @@ def mend_runs() -> Iterator[str]:
             yield f"{path}: it was cut off; removed"
 
 
-def _stages(text: str) -> Stages | None:
-    """Return the stages of a lock file; None where it is not one that DVC would take."""
-    with contextlib.suppress(yaml.YAMLError):
-        content = yaml.safe_load(text)
-        if isinstance(content, dict) and isinstance(content.get("stages"), dict):
-            stages: Stages = content["stages"]
-            if all(_whole(stage) for stage in stages.values()):
-                return stages
-    return None
-
-
-def _whole(stage: Any) -> bool:
-    """Return whether an entry says what a stage needs: its command, and a hash of each output."""
-    if not isinstance(stage, dict) or not stage.get("cmd"):
-        return False
+def _is_whole(stage: Any) -> bool:
+    """Return whether an entry says its command, and of each file where it is and its hash."""
     files = [*(stage.get("deps") or []), *(stage.get("outs") or [])]
-    return all(isinstance(f, dict) and f.get("path") and f.get("hash") for f in files)
+    return bool(stage["cmd"]) and all(file["path"] and file["hash"] for file in files)
 
 
 def _committed() -> str:
