@@ -114,6 +114,12 @@ class Projection(Section):
         }
 
 
+class Project(Section):
+    """Who projects the data's scans: a cluster's workers, where its scheduler is named."""
+
+    scheduler: str
+
+
 class SliceSpotter(Section):
     """Settings of the model kind ``slice_spotter``."""
 
@@ -222,7 +228,7 @@ class Range(Section):
 class Choices(Section):
     """Values tried, one by one."""
 
-    choices: Annotated[tuple[bool | int | float | str, ...], Field(min_length=1)]
+    choices: Annotated[tuple[int | float | str, ...], Field(min_length=1)]
 
 
 class Search(Section):
@@ -266,6 +272,7 @@ class Params(Section):
     phantoms: Phantoms
     samples: Samples
     projection: Projection
+    project: Project
     models: Models
     evaluate: Evaluate
     gate: Gate
