@@ -252,6 +252,18 @@ class Tuning(Section):
     two_stage: Search
 
 
+class Monitor(Section):
+    """When served requests count as drifted from the scans that a model was made for."""
+
+    phantoms: int = Field(ge=0)
+    last: Count
+    requests_min: Annotated[int, Field(ge=2)]
+    index_max: Positive
+    chance_max: Fraction
+    outside_share_max: Fraction
+    refused_share_max: Fraction
+
+
 class Tracking(Section):
     """The tracking server and the names of registered models, by kind."""
 
@@ -278,6 +290,7 @@ class Params(Section):
     gate: Gate
     promotion: Promotion
     tuning: Tuning
+    monitor: Monitor
     tracking: Tracking
 
 
