@@ -33,8 +33,9 @@ def monitor(
     Writes OUT/monitor.html and OUT/monitor.json. Exit status: 0 fine, or too few requests to tell;
     1 they have drifted.
     """
-    from vertebra_ml.monitor import judge, read_reference, read_requests, write
-    from vertebra_ml.monitor.judge import DRIFT
+    from vertebra_ml.monitor.judge import DRIFT, judge, write
+    from vertebra_ml.monitor.reference import read_reference
+    from vertebra_ml.monitor.requests import read_requests
 
     section = settings(params).monitor
     check_folder(out)
