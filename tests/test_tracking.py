@@ -1,4 +1,4 @@
-"""Real MLflow on SQLite: runs that survive a kill, publishing once, promoting and rolling back."""
+"""Real MLflow on SQLite: runs that survive a kill, publishing once."""
 
 import json
 import os
@@ -365,48 +365,6 @@ def test_an_incomplete_model_folder_is_refused(place: Place, missing: str) -> No
             folder, place.reports({"passed": True}), uri=place.uri, experiment=EXPERIMENT,
             registered=NAME, code=ROOT,
         )  # fmt: skip
-
-
-@both_kinds
-def test_promote_and_rollback(place: Place) -> None:
-    for weights in (b"one", b"two", b"three"):
-        place.publish(weights)
-    assert tracking.promote(NAME, version="1", reason="first", uri=place.uri) == "1"
-    assert tracking.promote(NAME, reason="better on L3", uri=place.uri) == "3"
-    assert _aliases(place) == {"production": "3", "previous": "1"}
-    tags = place.client.get_model_version(NAME, "3").tags
-    assert tags["promoted_because"] == "better on L3"
-    assert tags["promoted_instead_of"] == "1"
-    assert tags["promoted_by"]
-    assert tags["promoted"].endswith("UTC")
-    assert tracking.promote(NAME, version="3", reason="again", uri=place.uri) == "3"
-    assert _aliases(place) == {"production": "3", "previous": "1"}  # not lost by repeating
-    assert tracking.rollback(NAME, reason="wrong in T12", uri=place.uri) == "1"
-    assert _aliases(place) == {"production": "1", "previous": "3"}
-    assert place.client.get_model_version(NAME, "1").tags["promoted_because"] == (
-        "rollback: wrong in T12"
-    )
-
-
-def _aliases(place: Place) -> dict[str, str]:
-    held = place.client.get_registered_model(NAME).aliases
-    return {alias: str(version) for alias, version in held.items()}
-
-
-def test_refusals_of_promotion(place: Place) -> None:
-    with pytest.raises(ModelError, match="found versions none"):
-        tracking.promote("nobody", reason="r", uri=place.uri)
-    place.publish()
-    with pytest.raises(ModelError, match="empty reason"):
-        tracking.promote(NAME, reason=" ", uri=place.uri)
-    with pytest.raises(ModelError, match="version 9: found versions 1"):
-        tracking.promote(NAME, version="9", reason="r", uri=place.uri)
-    tracking.promote(NAME, reason="r", uri=place.uri)
-    with pytest.raises(ModelError, match="no earlier version"):
-        tracking.rollback(NAME, reason="r", uri=place.uri)
-    place.client.delete_model_version_tag(NAME, "1", "gate")
-    with pytest.raises(GateError, match="gate=unknown"):
-        tracking.promote(NAME, version="1", reason="r", uri=place.uri)
 
 
 @both_kinds

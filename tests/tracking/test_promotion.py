@@ -62,6 +62,9 @@ def test_the_gate_cannot_be_forced(three):
     failed = three.register(errors(moved_mm=-0.9), gate="failed")
     with pytest.raises(GateError, match="gate=failed"):
         three.promote(failed, forced=True)
+    three.client.delete_model_version_tag(NAME, failed, "gate")
+    with pytest.raises(GateError, match="gate=unknown"):
+        three.promote(failed, forced=True)
     assert three.promote(None) == "3"  # the newest that passed
 
 
