@@ -56,6 +56,13 @@ def serving(model: Path, name: str, place: Path) -> Iterator[Served]:
         code=ROOT / "serving" / "pyfunc_model.py",
     )  # fmt: skip
     tracking.promote(name, reason="to be tested", uri=uri)
+    with started(uri, name, place) as server:
+        yield server
+
+
+@contextmanager
+def started(uri: str, name: str, place: Path) -> Iterator[Served]:
+    """Serve what is in production, on a free port of the loopback."""
     folder, identity = tracking.fetch(f"models:/{name}@production", uri)
     readable = place / "scans"
     readable.mkdir()
