@@ -1,6 +1,6 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve bench fuzz try-real real clean
+.PHONY: help setup repro test check format ui serve bench fuzz try-real real kills twice clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -87,6 +87,12 @@ real: setup  ## both models on labelled real scans (SCANS=folder LAYOUT=plain NO
 
 fuzz: .fuzz-venv/.ready  ## fuzz the readers of headers and of labels side by side (MINUTES=10)
 	.fuzz-venv/bin/python -m tests.fuzz --minutes $(MINUTES) --folder .fuzz
+
+kills: setup  ## kill -9 at 30 random moments in pipeline, search and promotion, then compare
+	$(BIN)/python -m benchmarks.kills
+
+twice: setup  ## train two fresh clones anew, reduced: are their metrics.json equal?
+	$(BIN)/python -m benchmarks.twice
 
 clean:  ## remove what can be made again, but not DVC's cache
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
