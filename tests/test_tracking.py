@@ -222,8 +222,10 @@ def test_a_killed_training_goes_on_as_the_same_run(place: Place) -> None:
 def test_other_settings_are_another_run(place: Place) -> None:
     with pytest.raises(Killed), place.training() as run:
         raise Killed
+    place.client.update_run(run.id, status="RUNNING")  # as a kill -9 leaves it
     with place.training(seed=8) as other:
         assert other.id != run.id
+    assert place.client.get_run(run.id).info.status == "KILLED"
 
 
 def test_a_broken_state_file_is_no_obstacle(place: Place) -> None:

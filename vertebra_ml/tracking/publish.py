@@ -31,6 +31,7 @@ from vertebra_ml.tracking.provenance import (
 from vertebra_ml.tracking.registry import ARTIFACT, versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
+from vertebra_ml.tracking.trouble import in_one_line
 
 DECISIVE = (
     "median_mm", "mean_mm", "p90_mm", "median_slices", "gross_rate", "off_by_one_rate",
@@ -58,6 +59,7 @@ class Published:
     weights_md5: str
 
 
+@in_one_line()
 def publish(
     folder: Path, reports: Path, *, uri: str | None, experiment: str, registered: str, code: Path
 ) -> Published:

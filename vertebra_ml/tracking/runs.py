@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 import vertebra_ml
 from vertebra_ml.tracking.provenance import WEIGHTS, code_tags, flat, md5
 from vertebra_ml.tracking.store import experiment_id, open_store
+from vertebra_ml.tracking.trouble import in_one_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -85,20 +86,21 @@ def start_training_run(
     same code (DVC was killed before it noted the end), it is the same run still.
     """
     client = open_store(uri)
-    place = experiment_id(client, experiment)
-    values = {"kind": kind, **settings}
-    training, code = _named(state, values), _code_md5()
-    known = _begun(client, place, training, code)
-    if known is None:
-        about = {"source": "training", TRAINING: training, CODE: code}
-        tags = {**_tags(values), **about, **code_tags(Path())}
-        known = client.create_run(place, run_name=run_name(values), tags=tags).info.run_id
-    log_params(client, known, values)
-    client.update_run(known, status="RUNNING")
-    with mlflow.start_run(run_id=known, log_system_metrics=True):
-        if table is not None:
-            _log_table(client, known, table, str(values.get("data_hash", "")))
-        yield TrainingRun(known, client)
+    values, code = {"kind": kind, **settings}, _code_md5()
+    with in_one_line():
+        place = experiment_id(client, experiment)
+        training = _named(client, place, state, values)
+        known = _begun(client, place, training, code)
+        if known is None:
+            about = {"source": "training", TRAINING: training, CODE: code}
+            tags = {**_tags(values), **about, **code_tags(Path())}
+            known = client.create_run(place, run_name=run_name(values), tags=tags).info.run_id
+        log_params(client, known, values)
+        client.update_run(known, status="RUNNING")
+        with mlflow.start_run(run_id=known, log_system_metrics=True):
+            if table is not None:
+                _log_table(client, known, table, str(values.get("data_hash", "")))
+            yield TrainingRun(known, client)
 
 
 def run_name(values: Mapping[str, Any]) -> str:
@@ -165,17 +167,22 @@ def _tags(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(facts[key]) for key in TAGS_OF_SETTINGS if key in facts}
 
 
-def _named(state: Path, values: Mapping[str, Any]) -> str:
+def _named(client: MlflowClient, place: str, state: Path, values: Mapping[str, Any]) -> str:
     """Return the name of the training with these settings: that of ``state``, or a new one.
 
-    It stands in ``state`` before a run bears it, so that a kill in between loses neither.
+    It stands in ``state`` before a run bears it, so that a kill in between loses neither. A run of
+    other settings that a kill left there, and that nobody will go on with, says so from now on.
     """
     try:
         kept = json.loads(state.read_text())
-        if kept["values"] == _comparable(values):
-            return str(kept["training"])
+        before, same = str(kept["training"]), kept["values"] == _comparable(values)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # none yet, or not ours
+        before, same = "", False  # none yet, or not ours
+    if same:
+        return before
+    for run in _of_training(client, place, before) if before else ():
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
     name = uuid.uuid4().hex
     state.parent.mkdir(parents=True, exist_ok=True)
     partial = state.with_name(f"{state.name}.part")
@@ -184,11 +191,15 @@ def _named(state: Path, values: Mapping[str, Any]) -> str:
     return name
 
 
+def _of_training(client: MlflowClient, place: str, training: str) -> list[Run]:
+    """Return the newest run of a training, in a list of one or none."""
+    said = f"tags.{TRAINING} = '{training}'"
+    return list(client.search_runs([place], said, order_by=["start_time DESC"], max_results=1))
+
+
 def _begun(client: MlflowClient, place: str, training: str, code: str) -> str | None:
     """Return the run of a training that is not over yet, in whatever state a kill left it."""
-    found = client.search_runs(
-        [place], f"tags.{TRAINING} = '{training}'", order_by=["start_time DESC"], max_results=1
-    )
+    found = _of_training(client, place, training)
     if not found:
         return None
     tags = found[0].data.tags
