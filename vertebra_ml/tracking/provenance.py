@@ -17,7 +17,7 @@ READ_AT_ONCE = 1 << 20  # bytes
 
 SERVING_PACKAGES = (
     "mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy", "pandas", "pyarrow", "scipy",
-    "nibabel", "isal", "pydicom", "pydantic", "pyyaml", "psutil",
+    "nibabel", "isal", "pydicom", "pydantic", "pyyaml", "psutil", "uvloop",
 )  # fmt: skip
 """What the served model imports, directly or through the packed library."""
 
