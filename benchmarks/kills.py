@@ -2,11 +2,11 @@
 
     python -m benchmarks.kills [--kills 30] [--seed 6] [--parts pipeline,search,promotion]
 
-A small project (that of the pipeline's tests) goes through each part twice: once undisturbed, then
-killed again and again, each time with every process that it started, and repeated as a person
-would: by the same command, after ``python -m pipelines.mend`` as in ``make repro``. In the end both
-must hold the same: outputs by content, runs, packed models, versions, aliases, the audit. Moments
-are drawn from the seed, uniformly over the time that the undisturbed run took.
+For each part a small project (that of the pipeline's tests) is got ready and goes through it twice:
+once undisturbed, then killed again and again, each time with every process that it started, and
+repeated as a person would: by the same command, after ``python -m pipelines.mend`` as in ``make
+repro``. In the end both must hold the same: outputs by content, runs, packed models, versions,
+aliases, the audit. Moments are drawn from the seed, uniformly over the time undisturbed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import psutil
 from tests.kills.killing import Attempt, Moment, attempt
 from tests.pipelines.conftest import ROOT, change_params, make_project
 
-NAME = "vertebra-slice-spotter"
+NAME = "spotter"  # of the versions that a test of the store registers
 MEND = (sys.executable, "-m", "pipelines.mend")
 SHARES = {"pipeline": 16, "search": 7, "promotion": 7}
 """How the kills are dealt."""
@@ -34,7 +34,6 @@ A_ROUND = 16
 """Kills on the way to one end; then it is looked at, and a new round begins."""
 ROUNDS_MAX = 12
 TUNING = {"tuning.slice_spotter.trials": 4, "tuning.slice_spotter.short": {"epochs": 1}}
-CHALLENGER = {"models.slice_spotter.epochs": 2}
 
 Command = tuple[str, ...]
 
@@ -44,8 +43,8 @@ class Part:
     """Commands that a person gives one after the other, and what gets a project ready for them."""
 
     name: str
+    prepare: Callable[[Path], None]
     commands: tuple[Command, ...]
-    prepare: Callable[[Path], None] = lambda project: None
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,39 @@ def promoting(*words: str) -> Command:
     return ("vertebra-ml", words[0], NAME, *words[1:])
 
 
-def challenge(project: Path) -> None:
-    """Train and publish a second version."""
-    change_params(project, CHALLENGER)
-    done(attempt(("dvc", "repro", "publish@slice_spotter"), project))
+def lay_out(project: Path) -> None:
+    """Write the project with its data, as after a clone."""
+    make_project(project)
+    change_params(project, dict(TUNING))
+    for words in (("git", "init", "-q"), ("dvc", "add", "-q", "data")):
+        done(attempt(words, project))
+
+
+def with_inputs(project: Path) -> None:
+    """... and with what a search learns from."""
+    lay_out(project)
+    done(attempt(("dvc", "repro", "project", "phantoms"), project))
+
+
+def with_versions(project: Path) -> None:
+    """... and with two registered versions."""
+    lay_out(project)
+    code = "import sys; from pathlib import Path; from tests.test_tracking import Place;"
+    code += "[Place(Path(sys.argv[1])).publish(weights) for weights in (b'one', b'two')]"
+    elsewhere(code, str(project))
 
 
 PARTS = (
-    Part("pipeline", (("dvc", "repro"),)),
-    Part("search", (("python", "-m", "pipelines.tune", "slice_spotter"),)),
+    Part("pipeline", lay_out, (("dvc", "repro"),)),
+    Part("search", with_inputs, (("python", "-m", "pipelines.tune", "slice_spotter"),)),
     Part(
         "promotion",
+        with_versions,
         (
             promoting("promote", "--version", "1", "--reason", "the first one"),
             promoting("promote", "--version", "2", "--force", "--reason", "trained for longer"),
             promoting("rollback", "--reason", "killed on the way"),
         ),
-        challenge,
     ),
 )
 
@@ -100,31 +115,19 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="an empty one; default: a temporary one")
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    wanted = chosen.parts.split(",")
-    all_told = sum(SHARES[name] for name in wanted)
-    project, start = folder / "project", folder / "start"
-    lay_out(project)
+    parts = [part for part in PARTS if part.name in chosen.parts.split(",")]
+    all_told = sum(SHARES[part.name] for part in parts)
     told = Told()
     print(f"seed {chosen.seed}\n\n| part | kill | in | after | mended first |\n{'|---' * 5}|")
-    for part in PARTS[: 1 + max(i for i, p in enumerate(PARTS) if p.name in wanted)]:
+    for part in parts:
+        project, start = folder / part.name, folder / f"{part.name}-start"
         part.prepare(project)
         copy(project, start)
         seen = undisturbed(part, project)
-        copy(project, folder / "end")
-        if part.name in wanted:
-            kills = round(chosen.kills * SHARES[part.name] / all_told)
-            rng = random.Random(f"{chosen.seed} {part.name}")
-            disturb(part, (project, start), seen, kills, rng, told)
-        copy(folder / "end", project)
+        kills = round(chosen.kills * SHARES[part.name] / all_told)
+        rng = random.Random(f"{chosen.seed} {part.name}")
+        disturb(part, (project, start), seen, kills, rng, told)
     return conclude(told)
-
-
-def lay_out(project: Path) -> None:
-    """Write the project with its data, as after a clone."""
-    make_project(project)
-    change_params(project, dict(TUNING))
-    for words in (("git", "init", "-q"), ("dvc", "add", "-q", "data")):
-        done(attempt(words, project))
 
 
 def copy(source: Path, target: Path) -> None:
@@ -212,13 +215,18 @@ def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
 
 def held(project: Path) -> dict[str, Any]:
     """Return all that two ends are compared by."""
-    words = [sys.executable, "-m", "tests.kills.looking", str(project), NAME]
-    # In a process of its own: MLflow keeps a database open that is replaced here.
-    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    if said.returncode:
-        sys.exit(said.stderr[-3000:])
-    result: dict[str, Any] = json.loads(said.stdout.splitlines()[-1])
+    code = "import json, sys; from pathlib import Path; from tests.kills.looking import held;"
+    code += "print(json.dumps(held(Path(sys.argv[1]), sys.argv[2])))"
+    result: dict[str, Any] = json.loads(elsewhere(code, str(project), NAME).splitlines()[-1])
     return result
+
+
+def elsewhere(code: str, *words: str) -> str:
+    """Run Python in a process of its own: MLflow keeps a database open, which is replaced here."""
+    said = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return said.stdout if not said.returncode else sys.exit(said.stderr[-3000:])
 
 
 def left(project: Path) -> list[str]:
