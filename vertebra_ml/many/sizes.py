@@ -1,0 +1,46 @@
+"""How much memory a scan will take, by its headers: an image is not read."""
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from vertebra_ml.case import Case
+
+BYTES_A_VOXEL: Final = 6
+"""The volume (2), and what reading, orienting and projecting it hold beside it; measured."""
+PROJECTING_BYTES: Final = 300_000_000
+"""What a process that projects holds beside its scan."""
+SHARE: Final = 0.8
+"""Of the memory that is free."""
+SMALL_BYTES: Final = 50_000_000
+PACKED: Final = 3
+"""How many times its size on disk a compressed image may be, where its header is not looked at."""
+
+
+def memory_bytes(case: Case) -> int:
+    """Return about how many bytes the scan takes while it is located; never raises."""
+    if case.open_mips is not None:
+        return SMALL_BYTES
+    voxels = 0
+    with suppress(Exception):  # a scan that cannot be read says so when it is
+        voxels = _voxels(case.source)
+    return max(SMALL_BYTES, BYTES_A_VOXEL * voxels)
+
+
+def fitting(cases: Iterable[Case], *, at_most: int, free: int) -> int:
+    """Return how many processes may each work on the largest of these scans: at least one."""
+    largest = max(map(memory_bytes, cases), default=SMALL_BYTES)
+    return max(1, min(at_most, int(free * SHARE) // (PROJECTING_BYTES + largest)))
+
+
+def _voxels(source: Path) -> int:
+    name = source.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        import nibabel as nib
+
+        return math.prod(int(n) for n in nib.load(source).shape)
+    files = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
+    size = sum(path.stat().st_size for path in files)
+    return size // 2 if name.endswith(".raw") else PACKED * size // 2
