@@ -1,4 +1,4 @@
-"""What an operator relies on: the log of requests, sizes told before bodies are read, many workers."""
+"""What an operator relies on: a log of requests, and sizes told before bodies are read."""
 
 import base64
 import hashlib
