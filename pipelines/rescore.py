@@ -44,7 +44,7 @@ def main(params: Params, kind: str, folder: str, out: str) -> None:
             localiser, scans + drawn.cases, out=Path(out), worst=0, on_progress=bar.update
         )
     for line in found.failures:
-        print(line)
+        tqdm.write(line, file=sys.stderr)
     _write(Path(out), found)
 
 

@@ -145,7 +145,7 @@ def test_vertebrae_identified():
     assert line(found, "id_rate").verdict == WORSE
     assert line_in_words(line(found, "id_rate")) == (
         "id rate 80.0 % instead of 90.0 % (worse, 95 % interval of the difference "
-        "-10.0 % to -10.0 %)"
+        "-10.0 points to -10.0 points)"
     )
     assert "id_rate" not in {
         each.measure for each in compare(as_scored(names), as_scored(names, nine), RULE, {}).lines
@@ -221,7 +221,7 @@ def test_in_words():
     gross = next(row for row in rows if row.startswith("gross rate"))
     assert gross.endswith("  worse")
     assert "0.0 %" in gross
-    assert "+10.0 %" in gross
+    assert "+10.0 points" in gross
     assert heads.index("verdict") == gross.index("worse")  # columns stand below each other
     kept = as_rows(found).splitlines()
     assert kept[0] == "measure,production,challenger,difference,low,high,verdict"

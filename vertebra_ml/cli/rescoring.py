@@ -1,5 +1,6 @@
 """Scoring a registered model anew, by the project's own pipeline, for a comparison."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,12 +43,16 @@ def rescored(params: "Params", name: str, version: str) -> "Scored":
 
 
 def _run(kind: str, folder: Path, out: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", SCRIPT, kind, str(folder), out],
-        stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False, cwd=PROJECT,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+    """Score in a process of its own; its bar is shown where somebody watches."""
+    words = [sys.executable, "-m", SCRIPT, kind, str(folder), out]
+    said = b""
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while process.stderr and (part := os.read(process.stderr.fileno(), 4096)):
+            said = (said + part)[-4096:]
+            if sys.stderr.isatty():
+                os.write(2, part)
+    if process.returncode:
+        last = (said.decode(errors="replace").strip().splitlines() or ["nothing said"])[-1]
         raise ModelError(
             f"python -m {SCRIPT} {kind}",
             found=last[:500],

@@ -156,9 +156,10 @@ def open_audit(client: MlflowClient, place: str, name: str) -> Audit:
     if run is None:
         tags = {NAME_TAG: name, "mlflow.note.content": f"Who promoted which version of {name}."}
         run = client.create_run(place, run_name=f"audit of {name}", tags=tags)
-        client.set_terminated(run.info.run_id)  # nothing runs here; rows are added all the same
     elif run.info.lifecycle_stage != "active":
         client.restore_run(run.info.run_id)
+    if run.info.status == "RUNNING":  # nothing runs here; rows are added all the same
+        client.set_terminated(run.info.run_id)
     return Audit(client, name, run)
 
 

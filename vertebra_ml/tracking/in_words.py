@@ -25,7 +25,7 @@ def comparison_in_words(comparison: Comparison) -> str:
             line.measure.removesuffix("_mm").replace("_", " "),
             _said(line.measure, line.production),
             _said(line.measure, line.challenger),
-            _said(line.measure, line.difference, sign="+"),
+            _step(line.measure, line.difference),
             _interval(line),
             line.verdict,
         ]
@@ -74,13 +74,17 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _interval(line: Line) -> str:
     if line.low is None or line.high is None:
         return "too few patients" if line.difference is not None else NOTHING
-    ends = (_said(line.measure, end, sign="+") for end in (line.low, line.high))
-    return " to ".join(ends)
+    return f"{_step(line.measure, line.low)} to {_step(line.measure, line.high)}"
 
 
-def _said(measure: str, value: float | None, sign: str = "") -> str:
+def _said(measure: str, value: float | None) -> str:
     if value is None:
         return NOTHING
-    if measure.endswith("_mm"):
-        return f"{value:{sign}.2f} mm"
-    return f"{100 * value:{sign}.1f} %"
+    return f"{value:.2f} mm" if measure.endswith("_mm") else f"{100 * value:.1f} %"
+
+
+def _step(measure: str, value: float | None) -> str:
+    """Return a difference, with its sign; of rates in percentage points."""
+    if value is None:
+        return NOTHING
+    return f"{value:+.2f} mm" if measure.endswith("_mm") else f"{100 * value:+.1f} points"
