@@ -1,12 +1,15 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve bench fuzz try-real real kills twice clean
+.PHONY: help setup repro test check format ui serve container load fuzz-requests bench fuzz try-real real kills twice clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRA ?= cpu
 PORT ?= 5001
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
+IMAGE ?= image
 MINUTES ?= 10
 UI_PORT ?= 5000
 SCANS ?= ../shared/real/scans
@@ -64,9 +67,24 @@ format: setup  ## mend what lint and format can mend
 ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
 
-serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invocations)
-	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(BIN)/mlflow models serve \
-		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT)
+# A worker a core with a thread each answers more than one with them all: serving/README.md.
+THREADS = $(shell expr $(CORES) / $(WORKERS) \| 1)
+serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invocations; WORKERS=2)
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} OMP_NUM_THREADS=$(THREADS) \
+	TF_NUM_INTRAOP_THREADS=$(THREADS) TF_NUM_INTEROP_THREADS=1 \
+	VERTEBRA_ML_AT_ONCE=$${VERTEBRA_ML_AT_ONCE:-1} $(BIN)/mlflow models serve \
+		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT) \
+		--workers $(WORKERS)
+
+container: setup  ## what an image of the production model is built from (IMAGE=folder; serving/README.md)
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} \
+		$(BIN)/python -m serving.container $(IMAGE) --model models:/$(NAME)@production
+
+load: setup  ## a served model under 16 clients for 2 minutes, beside the same model in-process
+	$(BIN)/python -m benchmarks.load
+
+fuzz-requests: setup  ## 10,000 bad requests to a real server
+	$(BIN)/python -m benchmarks.fuzz_requests
 
 bench: setup | $(UV)  ## speed, as ratios to baselines in one run
 	$(UV) sync --frozen --extra $(EXTRA) --inexact --group bench --python $(PYTHON)
