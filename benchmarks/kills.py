@@ -1,12 +1,14 @@
 """Kill -9 at random moments in the pipeline, a search and a promotion, then do the same again.
 
-    python -m benchmarks.kills [--kills 30] [--seed 6] [--parts pipeline,search,promotion]
+    python -m benchmarks.kills [--kills 30] [--seed 6] [--parts pipeline,search,promotion] [--all]
 
 For each part a small project (that of the pipeline's tests) is got ready and goes through it twice:
 once undisturbed, then killed again and again, each time with every process that it started, and
 repeated as a person would: by the same command, after ``python -m pipelines.mend`` as in ``make
 repro``. In the end both must hold the same: outputs by content, runs, packed models, versions,
 aliases, the audit. Moments are drawn from the seed, uniformly over the time undisturbed.
+
+The pipeline is that of the slice spotter without phantoms; with ``--all`` it is whole.
 """
 
 import argparse
@@ -34,6 +36,10 @@ A_ROUND = 16
 """Kills on the way to one end; then it is looked at, and a new round begins."""
 ROUNDS_MAX = 12
 TUNING = {"tuning.slice_spotter.trials": 4, "tuning.slice_spotter.short": {"epochs": 1}}
+NO_PHANTOMS = {
+    "phantoms.train": {"trunks": 0, "scans": 0}, "phantoms.validation": {"trunks": 0, "scans": 0},
+    "evaluate.phantoms": 0, "monitor.phantoms": 0,
+}  # fmt: skip
 
 Command = tuple[str, ...]
 
@@ -69,12 +75,18 @@ def promoting(*words: str) -> Command:
     return ("vertebra-ml", words[0], NAME, *words[1:])
 
 
-def lay_out(project: Path) -> None:
+def whole(project: Path) -> None:
     """Write the project with its data, as after a clone."""
     make_project(project)
-    change_params(project, dict(TUNING))
+    change_params(project, TUNING)
     for words in (("git", "init", "-q"), ("dvc", "add", "-q", "data")):
         done(attempt(words, project))
+
+
+def lay_out(project: Path) -> None:
+    """... without phantoms, which take most of the time."""
+    whole(project)
+    change_params(project, NO_PHANTOMS)
 
 
 def with_inputs(project: Path) -> None:
@@ -92,7 +104,7 @@ def with_versions(project: Path) -> None:
 
 
 PARTS = (
-    Part("pipeline", lay_out, (("dvc", "repro"),)),
+    Part("pipeline", lay_out, (("dvc", "repro", "publish@slice_spotter"),)),
     Part("search", with_inputs, (("python", "-m", "pipelines.tune", "slice_spotter"),)),
     Part(
         "promotion",
@@ -106,16 +118,21 @@ PARTS = (
 )
 
 
+WHOLE = Part("pipeline", whole, (("dvc", "repro"),))
+
+
 def main() -> int:
     """Run the parts; return the exit status: 1 where something was not recovered."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=sum(SHARES.values()))
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--parts", default=",".join(SHARES))
+    parser.add_argument("--all", action="store_true", help="the whole pipeline, with phantoms")
     parser.add_argument("--folder", type=Path, help="an empty one; default: a temporary one")
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    parts = [part for part in PARTS if part.name in chosen.parts.split(",")]
+    every = (WHOLE, *PARTS[1:]) if chosen.all else PARTS
+    parts = [part for part in every if part.name in chosen.parts.split(",")]
     all_told = sum(SHARES[part.name] for part in parts)
     told = Told()
     print(f"seed {chosen.seed}\n\n| part | kill | in | after | mended first |\n{'|---' * 5}|")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,9 @@ def held(project: Path, name: str) -> dict[str, Any]:
 def outputs(project: Path) -> dict[str, str]:
     """Return a digest of every file that ``dvc.lock`` says was made, without what is only time."""
     found = {}
-    for stage in yaml.safe_load((project / "dvc.lock").read_text())["stages"].values():
+    lock = project / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text())["stages"] if lock.exists() else {}
+    for stage in stages.values():
         for out in stage.get("outs", []):
             path = project / out["path"]
             files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -129,7 +130,3 @@ def _without_seconds(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_seconds(v) for k, v in value.items() if not SECONDS.search(k)}
     return [_without_seconds(v) for v in value] if isinstance(value, list) else value
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(held(Path(sys.argv[1]), sys.argv[2])) + "\n")
