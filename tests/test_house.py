@@ -22,6 +22,7 @@ DOORS = {  # package: the files that may import it
     "mlflow": ("vertebra_ml/tracking", "serving/"),
     "great_expectations": ("vertebra_ml/limits/gate.py", "vertebra_ml/monitor/rules.py"),
     "pydicom": ("vertebra_ml/readers/",),
+    "distributed": ("vertebra_ml/many/cluster.py",),
     "matplotlib": ("vertebra_ml/plots.py", "vertebra_ml/plots/", "vertebra_ml/tuning/chart.py"),
     "pipelines": ("pipelines/",),
 }

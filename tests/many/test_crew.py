@@ -12,6 +12,7 @@ class Lanes:
     """Lanes that do a job at once, when asked who is there next; ``killers`` take theirs down."""
 
     pulse_s = 0.0
+    refusing, refusals, refused = "", 5, 0
 
     def __init__(
         self, names: str, *, killers: Sequence[int] = (), depth: int = 1, budget: float = 1e9
@@ -29,6 +30,11 @@ class Lanes:
         return list(self.names)
 
     def send(self, lane: Hashable, job: Job) -> "Future[str]":
+        if lane in self.refusing:
+            self.refused += 1
+            if self.refused >= self.refusals:
+                self.refusing = ""
+            raise Lost("gone before")
         future: Future[str] = Future()
         self.held.setdefault(lane, []).append((job, future))
         assert len(self.held[lane]) <= self.depth
@@ -37,7 +43,7 @@ class Lanes:
         return future
 
     def lose(self, lane: Hashable) -> None:
-        assert lane not in self.names
+        assert lane not in self.names or self.refused
 
     def _do(self, lane: Hashable) -> None:
         """Do the first job of a lane; a killer takes down those behind it too."""
@@ -113,6 +119,20 @@ def test_memory_is_bounded_and_what_is_too_large_runs_alone() -> None:
     crew = Lanes("ABCD", budget=10)
     assert len(results(crew, jobs(3, size=50))) == 3
     assert crew.most == 50
+
+
+def test_a_lane_that_takes_no_work_is_no_fault_of_the_job() -> None:
+    crew = Lanes("AB")
+    crew.refusing = "B"
+    assert results(crew, jobs(9)) == {n: f"done {n}" for n in range(9)}
+    assert crew.refused == 5
+
+
+def test_lanes_that_never_take_work_are_an_error() -> None:
+    crew = Lanes("AB")
+    crew.refusing, crew.refusals = "AB", 1000
+    with pytest.raises(CrewError, match="10 times one that takes no work"):
+        list(work_off(jobs(3), crew))
 
 
 def test_nothing_to_do_asks_nobody() -> None:

@@ -79,16 +79,15 @@ class ClusterCrew:
         return self._lanes
 
     def send(self, lane: Hashable, job: Job) -> Future[str]:
-        """Give a worker a job; no other takes it."""
+        """Give a worker a job; no other takes it. Raises Lost where it is gone."""
         ours: Future[str] = Future()
         try:
             theirs = self._client.submit(
                 job.call, self._shared_at(lane, job.shared), *job.arguments,
                 workers=[lane], allow_other_workers=False, pure=False, retries=0,
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - whatever a connection that breaks raises
-            ours.set_exception(Lost(f"{type(error).__name__}: {error}"))
-            return ours
+        except Exception as error:
+            raise Lost(f"{type(error).__name__}: {error}") from error
         self._sent[ours] = lane, theirs
         theirs.add_done_callback(lambda finished: _settle(ours, finished))
         ours.add_done_callback(lambda finished: self._sent.pop(finished, None))

@@ -16,6 +16,8 @@ from vertebra_ml.errors import VertebraError
 
 LOSSES_MAX: Final = 2
 """Processes that one job may take down."""
+IN_VAIN_MAX: Final = 10
+"""Times in a row that a job may be offered to a lane that is gone."""
 PAUSE_S: Final = 0.2
 """How often lanes are looked for while there is none."""
 
@@ -67,7 +69,10 @@ class Crew(Protocol):
         """Return the lanes there are now. Raises CrewError where there is none to hope for."""
 
     def send(self, lane: Hashable, job: Job) -> "Future[str]":
-        """Give a lane a job; the future raises a BrokenExecutor where the lane is lost."""
+        """Give a lane a job; the future raises a BrokenExecutor where the lane is lost meanwhile.
+
+        Raises Lost where it is gone already: the job is not to blame.
+        """
 
     def lose(self, lane: Hashable) -> None:
         """Take note that a lane lost its jobs."""
@@ -91,6 +96,7 @@ class _Board:
         self.crew, self.waiting = crew, deque(jobs)
         self.running: dict[Future[str], tuple[Hashable, Job]] = {}
         self._losses: Counter[int] = Counter()
+        self._in_vain = 0
 
     def hand_out(self) -> None:
         """Give jobs to the lanes that have room, an idle lane first."""
@@ -98,8 +104,7 @@ class _Board:
         for depth in range(self.crew.depth if lanes else 0):
             for lane in lanes:
                 if self.waiting and self._has_room(lane, depth, self.waiting[0]):
-                    job = self.waiting.popleft()
-                    self.running[self.crew.send(lane, job)] = lane, job
+                    self._send(lane, self.waiting.popleft())
 
     def finished(self) -> Iterator[tuple[Job, str | Exception]]:
         """Wait until something happens; yield what is finished, put back what was lost."""
@@ -119,7 +124,23 @@ class _Board:
                 error = Lost()
             if error is not None and not isinstance(error, Exception):
                 raise error
+            self._in_vain = 0
             yield job, error or future.result()
+
+    def _send(self, lane: Hashable, job: Job) -> None:
+        try:
+            self.running[self.crew.send(lane, job)] = lane, job
+        except Lost as error:
+            self.waiting.appendleft(job)
+            self.crew.lose(lane)
+            self._in_vain += 1
+            if self._in_vain >= IN_VAIN_MAX:
+                raise CrewError(
+                    f"worker {lane}",
+                    found=f"{self._in_vain} times one that takes no work ({error})",
+                    expected="workers that stay",
+                    fix="look at their logs, and repeat the command: what is finished is kept",
+                ) from error
 
     def _has_room(self, lane: Hashable, depth: int, job: Job) -> bool:
         held = [other for place, other in self.running.values() if place == lane]
