@@ -26,7 +26,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,18 +118,17 @@ class SliceServer(PythonModel):
 
     def _tasks(self, name: str, row: dict[str, object]) -> Iterator[tuple[str, Task]]:
         """Yield the name of each case in a row and what answers for it, or raises."""
-        try:
-            cases, scan = cases_of(name, row, self.settings)
-        except Exception as error:  # noqa: BLE001  told as the answer of this row
-            yield name, partial(self._logged, partial(_raise, error), None, {})
-            return
-        for case in cases:
-            seen, facts = watched(case) if self.journal else (case, {})
-            task = partial(self._answer, seen, scan, row)
-            yield (
-                name if len(cases) == 1 else case.id,
-                partial(self._logged, task, scan, facts),
-            )
+        with ExitStack() as stack:
+            try:
+                cases, scan = stack.enter_context(cases_of(name, row, self.settings))
+            except Exception as error:  # noqa: BLE001  told as the answer of this row
+                yield name, partial(self._logged, partial(_raise, error), None, {})
+                return
+            for case in cases:
+                seen, facts = watched(case) if self.journal else (case, {})
+                task = partial(self._answer, seen, scan, row)
+                called = name if len(cases) == 1 else case.id
+                yield called, partial(self._logged, task, scan, facts)
 
     def _answer(self, case: Case, scan: bytes | Path, row: dict[str, object]) -> Prediction:
         from vertebra_ml.models import locate

@@ -3,16 +3,18 @@
 import base64
 import binascii
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from vertebra_ml.case import Case, safe_id
 from vertebra_ml.errors import DatasetError, LimitError, VertebraError
+from vertebra_ml.served.held import SIDECARS, held
 from vertebra_ml.served.settings import CONTENT, MB, ROOT, Settings
 
 NAME_LENGTH_MAX: Final = 500  # of a row's case or path in messages
-SIDECARS: Final = (".yaml", ".yml")
 MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")  # zip, empty zip, gzip
 DICOM: Final = slice(128, 132)
 NIFTI_MAGIC, NIFTI_MAGICS = slice(344, 347), (b"n+1", b"ni1")  # where a NIfTI-1 header has them
@@ -21,8 +23,11 @@ KINDS: Final = "a .nii.gz, .nii or DICOM file, a zipped DICOM folder, or a MIP a
 Row = dict[str, object]
 
 
-def cases_of(name: str, row: Row, limits: Settings) -> tuple[list[Case], bytes | Path]:
-    """Return the cases of a row, unread, and where they are: the bytes that came, or a file.
+@contextmanager
+def cases_of(name: str, row: Row, limits: Settings) -> Iterator[tuple[list[Case], bytes | Path]]:
+    """Yield the cases of a row, unread, and where they are: the bytes that came, or a file.
+
+    They can be read inside the block alone.
 
     Raises DatasetError for a row that is none or holds no scan, LimitError for one beyond
     ``limits``. What is wrong with a scan itself is raised when its case is opened.
@@ -37,14 +42,19 @@ def cases_of(name: str, row: Row, limits: Settings) -> tuple[list[Case], bytes |
         )
     if path is None:
         data = decode(name, content, limits.content_max)
-        return _content_cases(name, data, voxels_max=limits.voxels_max), data
-    file = below_root(name, str(path), limits.root)
+        yield _content_cases(name, data, voxels_max=limits.voxels_max), data
+        return
+    root, file = below_root(name, str(path), limits.root)
     given = str(row["case"] or "")[:NAME_LENGTH_MAX]
-    return _path_cases(file, given, voxels_max=limits.voxels_max), file
+    with held(root, file) as open_file:
+        yield _path_cases(open_file, given, voxels_max=limits.voxels_max), open_file
 
 
-def below_root(name: str, path: str, root: Path | None) -> Path:
-    """Return the file that ``path`` means, links resolved. Raises LimitError for one elsewhere."""
+def below_root(name: str, path: str, root: Path | None) -> tuple[Path, Path]:
+    """Return the root and the file that ``path`` means, links resolved.
+
+    Raises LimitError for one elsewhere.
+    """
     if root is None:
         raise LimitError(
             name,
@@ -64,13 +74,14 @@ def below_root(name: str, path: str, root: Path | None) -> Path:
             expected="a path below it, after resolving links",
             fix="give it relative to that folder, or send the scan in content",
         )
-    return file
+    return root, file
 
 
 def in_their_words(error: VertebraError, file: Path, row: Row, root: Path | None) -> VertebraError:
     """Say of the caller's path what was said of our file."""
     texts = {key: str(getattr(error, key)) for key in ("where", "found", "expected", "fix")}
-    names = {str(file): str(row["path"])[:NAME_LENGTH_MAX], f"{root}{os.sep}": ""}
+    given = str(row["path"])[:NAME_LENGTH_MAX]
+    names = {str(file): given, f"{file.parent}{os.sep}": "", f"{root}{os.sep}": ""}
     for ours, theirs in names.items():
         texts = {key: text.replace(ours, theirs) for key, text in texts.items()}
     where = texts.pop("where")

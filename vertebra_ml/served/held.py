@@ -1,0 +1,70 @@
+"""A file below the root, held open while it is read: what is put in its place meanwhile is not.
+
+A path is checked, and then opened by its name by whichever reader it is for. Somebody who may write
+below the root could put a link there in between. So every folder on the way and the file itself are
+opened one by one, no link followed, and readers get links to what is open.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from vertebra_ml.errors import LimitError
+
+OPEN_FILES: Final = Path("/proc/self/fd")
+SIDECARS: Final = (".yaml", ".yml")
+SWAPPED: Final = (errno.ELOOP, errno.ENOTDIR)
+
+
+@contextmanager
+def held(root: Path, file: Path) -> Iterator[Path]:
+    """Yield a path of the same name, in a folder of the same name, to what lies at ``file`` now.
+
+    ``file`` lies below ``root`` once links are resolved; of a ``.raw`` the sidecar comes along.
+    Nothing lies at the path where there is nothing, or nothing that may be read. Where a system
+    cannot tell what is open, ``file`` itself is yielded.
+
+    Raises LimitError where a link has come into the way since it was checked.
+    """
+    if not OPEN_FILES.is_dir():
+        yield file
+        return
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="vertebra-ml-")))
+        folder = scratch / (file.parent.name or "root")
+        folder.mkdir()
+        beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
+        for each in (file, *beside):
+            descriptor = _opened(root, each)
+            if descriptor is not None:
+                stack.callback(os.close, descriptor)
+                # By number, not as self: a reader may be a process of its own.
+                (folder / each.name).symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+        yield folder / file.name
+
+
+def _opened(root: Path, file: Path) -> int | None:
+    """Open a file or folder below ``root`` from there on, following no link."""
+    parts = file.relative_to(root).parts
+    with ExitStack() as stack:
+        place = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for number, name in enumerate(parts):
+                stack.callback(os.close, place)
+                last = number == len(parts) - 1
+                kind = os.O_NONBLOCK if last else os.O_DIRECTORY  # a pipe would be waited for
+                place = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=place)
+        except OSError as error:
+            if error.errno in SWAPPED:
+                raise LimitError(
+                    file,
+                    found="a path outside the folder that this server may read",
+                    expected="a path below it, after resolving links",
+                    fix="give it relative to that folder, or send the scan in content",
+                ) from None
+            return None
+    return place
