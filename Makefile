@@ -25,6 +25,9 @@ export DVC_NO_ANALYTICS := true
 export TF_CPP_MIN_LOG_LEVEL := 2
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 
+# The store of params.yaml, as every command of ours takes it; the environment's before that.
+ui serve container: export MLFLOW_TRACKING_URI ?= $(shell awk '$$1 == "uri:" {print $$2}' params.yaml)
+
 help:  ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -65,20 +68,19 @@ format: setup  ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(UI_PORT)
+	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" \
+		$(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT)
 
 # A worker a core with a thread each answers more than one with them all: serving/README.md.
 THREADS = $(shell expr $(CORES) / $(WORKERS) \| 1)
 serve: setup  ## REST server of the production model (http://127.0.0.1:5001/invocations; WORKERS=2)
-	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} OMP_NUM_THREADS=$(THREADS) \
-	TF_NUM_INTRAOP_THREADS=$(THREADS) TF_NUM_INTEROP_THREADS=1 \
+	OMP_NUM_THREADS=$(THREADS) TF_NUM_INTRAOP_THREADS=$(THREADS) TF_NUM_INTEROP_THREADS=1 \
 	VERTEBRA_ML_AT_ONCE=$${VERTEBRA_ML_AT_ONCE:-1} $(BIN)/mlflow models serve \
 		-m models:/$(NAME)@production --env-manager local --host 127.0.0.1 -p $(PORT) \
 		--workers $(WORKERS)
 
 container: setup  ## what an image of the production model is built from (IMAGE=folder; serving/README.md)
-	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db} \
-		$(BIN)/python -m serving.container $(IMAGE) --model models:/$(NAME)@production
+	$(BIN)/python -m serving.container $(IMAGE) --model models:/$(NAME)@production
 
 load: setup  ## a served model under 16 clients for 2 minutes, beside the same model in-process
 	$(BIN)/python -m benchmarks.load

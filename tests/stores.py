@@ -28,8 +28,8 @@ ROLE, PASSWORD = "group", "never to be seen"
 START_S, POLL_S = 60.0, 0.05
 TEMPLATE = "migrated"
 MIGRATE = (
-    "import sys; from vertebra_ml.tracking.store import make_ready;"
-    "make_ready(sys.argv[1], artifacts=sys.argv[2])"
+    "import sys; from vertebra_ml.tracking import store;"
+    "store.set_root(store.open_store(sys.argv[1]), sys.argv[2])"
 )
 # Should this process be killed, its server ends too.
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "INT") if shutil.which("setpriv") else ()

@@ -6,8 +6,8 @@ from pathlib import Path
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql"
 HIDDEN = "***"
-SIGNED_IN = re.compile(r"(://[^:/@\s]*):\S*@")
-SECRET = re.compile(r"(password=)[^&\s]*", re.IGNORECASE)
+SIGNED_IN = re.compile(r"(://[^:/@\s]*):.*@")  # to the last @: a password may hold anything
+SECRET = re.compile(r"(password=)[^&]*", re.IGNORECASE)
 
 
 def absolute(uri: str) -> str:

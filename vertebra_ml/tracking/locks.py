@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,4 +92,6 @@ def _told(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     first = cause.args[0] if cause.args else ""
     said = first.get("M", "") if isinstance(first, dict) else str(cause)
-    return shown(" ".join(str(said or type(error).__name__).split())[:200])
+    line = " ".join(str(said or type(error).__name__).split())[:200]
+    # Where a password holds an @, its end is taken for the name of the host.
+    return re.sub(r"[^\s/]*@", "", shown(line))

@@ -11,9 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vertebra_ml.errors import ModelError
 from vertebra_ml.tracking.addresses import absolute, database_file, on_postgresql, shown
+from vertebra_ml.tracking.fresh import make_database
 from vertebra_ml.tracking.locks import lock
+from vertebra_ml.tracking.views import views
 
-__all__ = ["experiment_id", "lock", "make_ready", "open_store"]
+__all__ = ["experiment_id", "lock", "open_store", "set_root"]
 
 PAGES = {
     "mlflow.experimentKind": "custom_model_development",  # pages of training, not of chat
@@ -40,6 +42,9 @@ def open_store(uri: str | None = None) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a line a migration otherwise
     try:
         with lock(chosen):
+            database = database_file(chosen)
+            if database is not None:
+                make_database(database)
             client = MlflowClient(chosen, registry_uri=chosen)
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -52,16 +57,15 @@ def open_store(uri: str | None = None) -> MlflowClient:
     return client
 
 
-def make_ready(uri: str | None, *, artifacts: str | Path = "") -> MlflowClient:
-    """Open a store, and let it remember the root of its artifacts; returns a client of it.
+def set_root(client: MlflowClient, artifacts: str | Path = "") -> None:
+    """Let a store remember the root of its artifacts; one that it remembers already stays.
 
     ``artifacts`` is a folder that every machine of the group sees under the same name, or an
     address that MLflow knows (``s3://...``). A local database needs none: its artifacts lie in
-    ``mlruns`` beside it. Made ready again, nothing changes.
+    ``mlruns`` beside it.
 
-    Raises ModelError where a store on a server has none, or remembers another one.
+    Raises ModelError where a store on a server has none, or the store remembers another one.
     """
-    client = open_store(uri)
     root = _as_uri(artifacts)
     with lock(client.tracking_uri):
         held = _root(client)
@@ -77,21 +81,23 @@ def make_ready(uri: str | None, *, artifacts: str | Path = "") -> MlflowClient:
         )
     if held is None and on_postgresql(client.tracking_uri):
         raise _rootless(client)
-    return client
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
     """Return the id of the experiment ``name``, made where it is missing.
 
-    Its artifacts lie below the root that the store remembers (``make_ready``), those of a local
+    Its artifacts lie below the root that the store remembers (``set_root``), those of a local
     database in ``mlruns`` beside it, whatever the working folder is.
     """
+    tags = PAGES | views()
     with lock(client.tracking_uri):
         known = client.get_experiment_by_name(name)
-        if known is not None:
-            return str(known.experiment_id)
-        place = _place(client, name)
-        return str(client.create_experiment(name, artifact_location=place, tags=PAGES))
+        if known is None:
+            place = _place(client, name)
+            return str(client.create_experiment(name, artifact_location=place, tags=tags))
+        for key in tags.keys() - known.tags.keys():  # made by an earlier version of ours
+            client.set_experiment_tag(known.experiment_id, key, tags[key])
+        return str(known.experiment_id)
 
 
 def _place(client: MlflowClient, name: str) -> str | None:
