@@ -41,7 +41,7 @@ def _most(chunk: Any) -> int:
 
 def _exactly(body: bytes, columns: list[str]) -> int:
     """Return the bytes of all texts, counted without repeating any."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
     import pyarrow.parquet as pq
 

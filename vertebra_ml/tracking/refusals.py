@@ -50,7 +50,7 @@ def took_too_long(limit_s: float) -> RequestError:
         "request", found=f"no answer within {limit_s:g} s", expected="an answer in that time",
         fix=f"send fewer scans at once, start more workers, or raise {TIMEOUT}",
     )  # fmt: skip
-    row = {"row": None, "case": None, "error": str(line)}
+    row: dict[str, object] = {"row": None, "case": None, "error": str(line)}
     return RequestError([row], TEMPORARILY_UNAVAILABLE)
 
 
@@ -69,7 +69,7 @@ def _stand_before(settings: Settings) -> None:
 
     class Gated(fastapi.FastAPI):
         def build_middleware_stack(self) -> App:
-            return Gate(super().build_middleware_stack(), settings)  # type: ignore[arg-type]
+            return Gate(super().build_middleware_stack(), settings)
 
     fastapi.FastAPI = Gated  # type: ignore[misc]
 
@@ -87,7 +87,7 @@ def plain(invocations: Callable[..., Any], bytes_max: int) -> Callable[..., Any]
         except RequestError:
             raise
         except LimitError as error:
-            line = {"row": None, "case": None, "error": str(error)}
+            line: dict[str, object] = {"row": None, "case": None, "error": str(error)}
             raise RequestError([line]) from None
         except Exception as error:  # noqa: BLE001  whatever a body makes its parsers raise
             raise refuse_request(
