@@ -52,10 +52,10 @@ def read_reference(path: Path) -> "pd.DataFrame":
 
 def _answer(rows: list[Mapping[Any, Any]]) -> dict[str, object]:
     held = [row for row in rows if str(row["found"]).lower() == "true"]
-    numbers = (
+    scores, spread_mm = (
         {str(row["level"]): row[name] for row in held if row[name] == row[name]}  # no NaN
         for name in ("score", "spread_mm")
     )
     said = str(rows[0].get("warning") or "")
     count = 0 if said in ("", "nan") else len(said.split("; "))
-    return answer_columns([str(row["level"]) for row in held], *numbers, count)
+    return answer_columns([str(row["level"]) for row in held], scores, spread_mm, count)
