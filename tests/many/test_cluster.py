@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.many.conftest import Cluster
+from tests.many.conftest import WAIT_S, Cluster
 from tests.many.fake import Fake, begun, scans
 from vertebra_ml.archive import read_archive
 from vertebra_ml.case import Case
@@ -35,7 +35,7 @@ def test_killed_workers_lose_nothing_and_a_killer_is_a_line(
     """One worker is killed from outside, then a scan kills two more: nobody waits for ever."""
     fake = Fake(tmp_path / "notes", pause_s=0.05)
     fake.notes.mkdir()
-    engine = by_crew(fake, lambda jobs: ClusterCrew(cluster.address))
+    engine = by_crew(fake, lambda jobs: ClusterCrew(cluster.address, patience_s=WAIT_S))
     victim, other = cluster.worker(), cluster.worker()
     done: list[int] = []
 
@@ -84,7 +84,7 @@ def test_archives_made_there_are_those_made_here(cluster: Cluster, tmp_path: Pat
     good = scans(tmp_path / "scans", ["a", "b"])
     bad = Case("bad", "bad", tmp_path / "bad.nii.gz", "scan", None)
     paths = {tmp_path / f"{case.id}.npz": case for case in (*good, bad)}
-    with ClusterCrew(cluster.address) as crew:
+    with ClusterCrew(cluster.address, patience_s=WAIT_S) as crew:
         told = dict(project_afar(paths, PROJECTION, crew))
         (_, odd), *_ = work_off([Job(0, _other_code, ())], crew)
     assert isinstance(odd, ImportError)
