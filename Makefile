@@ -68,7 +68,7 @@ format: setup  ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
-	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" \
+	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 		$(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT)
 
 # A worker a core with a thread each answers more than one with them all: serving/README.md.
