@@ -5,7 +5,7 @@ A run is found by its tags, never by what a process remembers: ``search`` names 
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
 
 from vertebra_ml.errors import ModelError
+from vertebra_ml.tracking.addresses import shown
 from vertebra_ml.tracking.provenance import code_tags
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
@@ -129,10 +131,17 @@ def start_search_run(
     try:
         yield SearchRun(run_id, search, place, client)
     except KeyboardInterrupt:
-        client.set_terminated(run_id, "KILLED")
+        _close(client, run_id, "KILLED")
         raise
+    except MlflowException as error:
+        _close(client, run_id, "FAILED")
+        raise ModelError(
+            shown(client.tracking_uri), found=str(error).split("\n")[0][:200],
+            expected="a tracking store that answers",
+            fix="see to it; the same command then goes on",
+        ) from error  # fmt: skip
     except Exception:
-        client.set_terminated(run_id, "FAILED")
+        _close(client, run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
 
@@ -159,6 +168,11 @@ def join_search_run(*, uri: str | None, experiment: str, search: str, mark: str)
             fix="`git pull && dvc pull` here, or there",
         )  # fmt: skip
     return SearchRun(str(known[0].info.run_id), search, place, client)
+
+
+def _close(client: MlflowClient, run_id: str, status: str) -> None:
+    with suppress(MlflowException):  # what is told of is worse
+        client.set_terminated(run_id, status)
 
 
 def _parents(client: MlflowClient, place: str, search: str) -> list[Run]:
