@@ -15,6 +15,10 @@ TALKATIVE: Final = "great_expectations.data_context.types.base"
 WIDENED: Final = 0.1
 """Of its range, at both ends: the reference is a sample."""
 MIDDLE: Final = (0.25, 0.75)
+COUNTS: Final = ("levels_found", "warnings")
+LEAST_COUNT, LEAST_SHARE = 0.25, 0.02
+"""Least that a mean may be off: of counts, and as a share of others, where the reference has one
+value only."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ def _of(shift: Shift, outside_share_max: float) -> list[tuple[str, Any]]:
 
     name, values = shift.column, shift.before
     words = f"{WORDED[name]}{f' of {shift.form}' if shift.form else ''}"
-    mean, off = float(values.mean()), float(values.std())
+    mean = float(values.mean())
+    off = max(float(values.std()), LEAST_COUNT if name in COUNTS else LEAST_SHARE * abs(mean))
     near = {"min_value": mean - off, "max_value": mean + off}
-    slack = WIDENED * float(np.ptp(values))
-    middle = [float(each) for each in np.quantile(values, MIDDLE)]
+    slack = max(WIDENED * float(np.ptp(values)), off)
+    low, high = (float(each) for each in np.quantile(values, MIDDLE))
+    middle = [min(low, mean - off), max(high, mean + off)] if low == high else [low, high]
     ranges = {"quantiles": [0.5], "value_ranges": [middle]}
     return [
         (
