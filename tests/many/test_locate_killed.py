@@ -68,10 +68,12 @@ def test_killed_and_repeated_it_is_as_if_never_killed(
         env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     journal = out / NAME
-    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
-    children = psutil.Process(running.pid).children(recursive=True)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    try:
+        until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
+        children = psutil.Process(running.pid).children(recursive=True)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
     assert not psutil.wait_procs(children, timeout=WAIT_S)[1]
     done = journal.read_bytes()
     assert not (out / "slices.csv").exists()

@@ -66,10 +66,12 @@ def test_killed_in_mid_run_and_repeated(tmp_path: Path) -> None:
     """Nothing done is lost or done twice, and no process stays behind."""
     notes, journal = tmp_path / "notes", tmp_path / "out" / NAME
     running = batch(tmp_path, 0.3)
-    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
-    children = psutil.Process(running.pid).children(recursive=True)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    try:
+        until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
+        children = psutil.Process(running.pid).children(recursive=True)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
     _, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert not alive
     done = journal.read_bytes().count(b"\n")

@@ -9,7 +9,8 @@ from typing import Final
 from vertebra_ml.case import Case
 
 BYTES_A_VOXEL: Final = 6
-"""The volume (2), and what reading, orienting and projecting it hold beside it; measured."""
+"""Measured on 512 x 512 x 300 of int16: 2.2 for the slice spotter, 3.0 for the two-stage model, from
+the file to the answer, its own 2 among them. A scan of float32 takes twice as much."""
 PROJECTING_BYTES: Final = 300_000_000
 """What a process that projects holds beside its scan."""
 SHARE: Final = 0.8
