@@ -9,8 +9,8 @@ from typing import Final
 from vertebra_ml.case import Case
 
 BYTES_A_VOXEL: Final = 6
-"""Measured on 512 x 512 x 300 of int16: 2.2 for the slice spotter, 3.0 for the two-stage model, from
-the file to the answer, its own 2 among them. A scan of float32 takes twice as much."""
+"""Measured on 512 x 512 x 300 of int16, from the file to the answer: 2.2 for the slice spotter, 3.0
+for the two-stage model, its own 2 among them. A scan of float32 takes twice as much."""
 PROJECTING_BYTES: Final = 300_000_000
 """What a process that projects holds beside its scan."""
 SHARE: Final = 0.8
