@@ -72,7 +72,9 @@ class Told:
 
 def promoting(*words: str) -> Command:
     """Return a command on the registered model."""
-    return ("vertebra-ml", words[0], NAME, *words[1:])
+    # The project's own copy of the code, as its stages run: not that which is installed.
+    program = "from vertebra_ml.cli import app; app()"
+    return ("python", "-c", program, words[0], NAME, *words[1:])
 
 
 def whole(project: Path) -> None:
@@ -98,9 +100,8 @@ def with_inputs(project: Path) -> None:
 def with_versions(project: Path) -> None:
     """... and with two registered versions."""
     lay_out(project)
-    code = "import sys; from pathlib import Path; from tests.test_tracking import Place;"
-    code += "[Place(Path(sys.argv[1])).publish(weights) for weights in (b'one', b'two')]"
-    elsewhere(code, str(project))
+    code = "import sys; from pathlib import Path; from tests.kills.toy import two_versions;"
+    elsewhere(code + "two_versions(Path(sys.argv[1]))", str(project))
 
 
 PARTS = (
@@ -189,11 +190,16 @@ def a_round(
                 done(result)
                 break
             killed, told.kills = killed + 1, told.kills + 1
-            stage = result.begun[-1][0] if result.begun else " ".join(words[:2])
+            stage = result.begun[-1][0] if result.begun else shown(words)
             said = f"{result.seconds:.1f} s"
             print(f"| {part.name} | {told.kills} | {stage} | {said} | {mended} |", flush=True)
             told.faults += [f"{part.name}: still running: {line}" for line in left(project)]
     return killed
+
+
+def shown(words: Command) -> str:
+    """Return what a command does, in a word or two."""
+    return next((word for word in words if word in ("promote", "rollback")), " ".join(words[1:3]))
 
 
 def drawn(seen: Seen, kills: int, rng: random.Random) -> list[list[Moment]]:

@@ -11,7 +11,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Store
 
-from tests.test_tracking import NAME, Place
+from tests.kills.test_disk import no_room
+from tests.kills.toy import NAME, Toy
 from vertebra_ml import tracking
 from vertebra_ml.errors import ModelError
 from vertebra_ml.tracking.fresh import make_database
@@ -45,9 +46,11 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: bytes) -> Place:
+def toy(tmp_path: Path, fresh_store: bytes) -> Toy:
     (tmp_path / "mlflow.db").write_bytes(fresh_store)
-    return Place(tmp_path)
+    toy = Toy(tmp_path)
+    toy.write()
+    return toy
 
 
 @pytest.fixture
@@ -84,61 +87,54 @@ def again_and_again(reaper: Reaper, task: Callable[[], object]) -> int:
     raise AssertionError("it never came to its end")
 
 
-def train(place: Place) -> None:
-    with place.training() as run:
-        for epoch in (1, 2, 3):
-            run.log_epoch(epoch, {"loss": 1 / epoch, "error": 2 / epoch})
-        run.log_model_folder(place.model())
-
-
-def test_a_training_and_its_publishing(place: Place, reaper: Reaper) -> None:
-    assert again_and_again(reaper, lambda: train(place)) >= 5
-    (run,) = place.runs()
+def test_a_training_and_its_publishing(toy: Toy, reaper: Reaper) -> None:
+    assert again_and_again(reaper, toy.train) >= 5
+    (run,) = toy.runs()
     assert run.info.status == "FINISHED"
-    assert [step for step, _ in place.curve(run.info.run_id, "epoch/loss")] == [1, 2, 3]
-    train(place)  # as where DVC was killed before it noted the end
-    assert len(place.runs()) == 1
+    assert toy.steps(run.info.run_id) == [1, 2, 3]
+    toy.train()  # as where DVC was killed before it noted the end
+    assert len(toy.runs()) == 1
 
-    assert again_and_again(reaper, place.publish) > 5
-    (run,) = place.runs()
+    assert again_and_again(reaper, toy.publish) > 5
+    (run,) = toy.runs()
     assert run.info.status == "FINISHED"
     assert run.data.tags["source"] == "training"
-    (version,) = place.versions()
+    (version,) = toy.versions()
     assert version.tags["gate"] == "passed"
     assert version.run_id == run.info.run_id
-    (model,) = place.client.search_logged_models([run.info.experiment_id])
+    (model,) = toy.client.search_logged_models([run.info.experiment_id])
     assert model.status == "READY"
-    assert tracking.fetch(f"models:/{NAME}/1", place.uri)[1].run == run.info.run_id
+    assert tracking.fetch(f"models:/{NAME}/1", toy.uri)[1].run == run.info.run_id
 
 
-def test_what_was_trained_elsewhere(place: Place, reaper: Reaper) -> None:
-    again_and_again(reaper, place.publish)
-    (run,) = place.runs()
+def test_what_was_trained_elsewhere(toy: Toy, reaper: Reaper) -> None:
+    again_and_again(reaper, toy.publish)
+    (run,) = toy.runs()
     assert run.data.tags["source"] == "replayed"
-    assert len(place.versions()) == 1
-    assert [step for step, _ in place.curve(run.info.run_id, "epoch/loss")] == [1, 2, 3]
+    assert len(toy.versions()) == 1
+    assert toy.steps(run.info.run_id) == [1, 2, 3]
 
 
-def test_other_code_is_another_training(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(place)
+def test_other_code_is_another_training(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.train()
     monkeypatch.setattr("vertebra_ml.tracking.runs._code_md5", lambda: "another")
-    train(place)
-    assert len(place.runs()) == 2
+    toy.train()
+    assert len(toy.runs()) == 2
 
 
 def test_a_packed_model_that_a_kill_left_untried_is_tried(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(PUBLISH, "_try", _kill)
         with pytest.raises(Killed):
-            place.publish()
+            toy.publish()
     with monkeypatch.context() as patched:
         patched.setattr("mlflow.pyfunc.load_model", _broken)
         with pytest.raises(ModelError, match="nothing was registered"):
-            place.publish()
-    assert not place.versions()
-    assert place.publish().version == "1"
+            toy.publish()
+    assert not toy.versions()
+    assert toy.publish().version == "1"
 
 
 def _kill(*_: object) -> None:
@@ -168,3 +164,21 @@ def test_a_new_database_is_whole_or_not_there(
     make_database(path)
     assert path.read_bytes() == before
     assert not list(tmp_path.glob(".*part*"))
+
+
+def test_a_full_disk_is_one_line_and_the_next_try_completes(toy: Toy) -> None:
+    with no_room(), pytest.raises(ModelError) as refused:
+        toy.publish()
+    assert "\n" not in str(refused.value)
+    assert "free space" in str(refused.value)
+    assert toy.publish().version == "1"
+    assert len(toy.runs()) == 1
+
+
+@pytest.mark.parametrize("folder", ["", "/sys/kernel/vertebra-ml"])
+def test_a_store_that_cannot_be_made_is_one_line(tmp_path: Path, folder: str) -> None:
+    place = Path(folder) if folder else tmp_path
+    with no_room(), pytest.raises(ModelError, match=r"mlflow\.db: found .*; expected") as refused:
+        tracking.models(f"sqlite:///{place}/mlflow.db")
+    assert "\n" not in str(refused.value)
+    assert not (place / "mlflow.db").exists()
