@@ -96,7 +96,15 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.setattr(train, "teacher", teacher)
     whole = load(ROOT / "params.yaml")
     tracking = whole.tracking.model_copy(update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
-    return whole.model_copy(update={"tracking": tracking})
+    return with_search(whole.model_copy(update={"tracking": tracking}), trials=5)
+
+
+def with_search(params: Params, **changed: object) -> Params:
+    """Return the parameters with another search."""
+    search = params.tuning.slice_spotter
+    search = type(search).model_validate(search.model_dump() | changed)
+    tuning = params.tuning.model_copy(update={"slice_spotter": search})
+    return params.model_copy(update={"tuning": tuning})
 
 
 def options(*words: str) -> argparse.Namespace:
@@ -109,7 +117,7 @@ def test_a_search_ends_in_a_proposal(params: Params, capsys: pytest.CaptureFixtu
     tune.main(params, options())
     content = json.loads(Path("reports/slice_spotter/tuning.json").read_text())
     assert Path("reports/slice_spotter/tuning.png").read_bytes().startswith(b"\x89PNG")
-    assert len(content["trials"]) == 12
+    assert len(content["trials"]) == 5
     assert content["current"]["error"] == content["trials"][0]["error"]
     said = capsys.readouterr().out
     assert content["command"] in said
@@ -121,7 +129,7 @@ def test_a_search_ends_in_a_proposal(params: Params, capsys: pytest.CaptureFixtu
     def runs() -> list[Any]:
         return list(client.search_runs([place.experiment_id]))
 
-    assert len(runs()) == 13
+    assert len(runs()) == 6
     parent = client.get_run(content["mlflow_run"])
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["best_run"] == content["best"]["run"]
@@ -133,24 +141,18 @@ def test_a_search_ends_in_a_proposal(params: Params, capsys: pytest.CaptureFixtu
     tune.main(params, options())
     assert "every trial ended before" in capsys.readouterr().out
     assert json.loads(Path("reports/slice_spotter/tuning.json").read_text()) == content
-    assert len(runs()) == 13
-    search = params.tuning.slice_spotter.model_copy(update={"trials": 14})
-    tuning = params.tuning.model_copy(update={"slice_spotter": search})
-    tune.main(params.model_copy(update={"tuning": tuning}), options())
-    assert len(runs()) == 15
+    assert len(runs()) == 6
+    tune.main(with_search(params, trials=6), options())
+    assert len(runs()) == 7
     tune.main(params, options("--again"))
-    assert len(runs()) == 28
+    assert len(runs()) == 13
 
 
 @pytest.mark.server
 def test_where_every_trial_fails_it_is_one_line(params: Params) -> None:
     space = {"learning_rate": {"low": 0.0046, "high": 0.005}}
-    search = type(params.tuning.slice_spotter).model_validate(
-        params.tuning.slice_spotter.model_dump() | {"trials": 3, "space": space}
-    )
-    tuning = params.tuning.model_copy(update={"slice_spotter": search})
     with pytest.raises(ModelError, match=r"3 trials that all failed; the last: ValueError: the"):
-        tune.main(params.model_copy(update={"tuning": tuning}), options())
+        tune.main(with_search(params, trials=3, space=space), options())
     content = json.loads(Path("reports/slice_spotter/tuning.json").read_text())
     assert content["best"] is None
 

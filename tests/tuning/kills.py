@@ -1,6 +1,6 @@
 """A search with toy trainings, killed with -9 again and again: real files, MLflow, gRPC, processes.
 
-    python -m tests.tuning.kills FOLDER URI WORKERS SEED KILLS
+    python -m tests.tuning.kills FOLDER URI KILLS WORKERS...
 
 Importing keras-tuner takes ten seconds, so that this process does it once and then forks whatever
 is to be killed: the chief, and by it its workers. Prints a JSON of what came of it.
@@ -30,7 +30,7 @@ from vertebra_ml.tuning.progress import Progress
 from vertebra_ml.tuning.trials import Task
 from vertebra_ml.tuning.workers import Crew
 
-EXPERIMENT, NAME, MARK, SEED = "killed", "a-search", "0f1e", 7
+EXPERIMENT, MARK, SEED = "killed", "0f1e", 7
 SPACE = toys.space()
 TOY = Toy(seconds=0.05, raises=0.3)
 
@@ -38,7 +38,7 @@ TOY = Toy(seconds=0.05, raises=0.3)
 class Forked:
     """A child of this process: as much of ``Popen`` as a crew asks for."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self.status: int | None = None
         parent = os.getpid()
         self.pid = os.fork()
@@ -50,6 +50,15 @@ class Forked:
             finally:  # never into what forked it
                 traceback.print_exc()
                 os._exit(1)
+
+    @classmethod
+    def ask(cls, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what ``work`` returns in a child: here, nothing is ever opened."""
+        ours, theirs = os.pipe()
+        child = cls(lambda: os.write(theirs, json.dumps(work()).encode()))
+        assert child.wait(600) == 0
+        told: dict[str, Any] = json.loads(os.read(ours, 1 << 16))
+        return told
 
     def poll(self) -> int | None:
         if self.status is None:
@@ -86,7 +95,7 @@ class Spare(Forked):
 
 def lead(folder: Path, uri: str, workers: int) -> None:
     """Search to the end, in this process or by workers."""
-    where = {"uri": uri, "experiment": EXPERIMENT, "search": NAME, "mark": MARK}
+    where = {"uri": uri, "experiment": EXPERIMENT, "search": folder.name, "mark": MARK}
     spares = [Spare(folder, where) for _ in range(2 * workers if workers > 1 else 0)]
     oracle = oracle_of(SPACE, SEED)
     with start_search_run(**where, values={"kind": "toy", "search": "random"}) as tracked:
@@ -115,9 +124,9 @@ def mortal(folder: Path, values: Mapping[str, Any], place: Path, on_epoch: Any) 
     TOY(values, place, on_epoch)
 
 
-def main(folder: Path, uri: str, workers: int, seed: int, kills: int) -> None:
+def main(folder: Path, uri: str, kills: int, workers: int) -> dict[str, Any]:
     """Kill ``kills`` times, each time at random after the first trial begun, then let it end."""
-    chance, killed, state = random.Random(seed), 0, folder / "oracle.json"
+    chance, killed, state = random.Random(SEED + workers), 0, folder / "oracle.json"
     folder.mkdir(parents=True)
     while True:
         before = state.stat().st_mtime_ns if state.exists() else 0
@@ -132,14 +141,15 @@ def main(folder: Path, uri: str, workers: int, seed: int, kills: int) -> None:
         status = child.wait(600)
         if status != -signal.SIGKILL:
             break
-    sys.stdout.write(json.dumps({"status": status, "killed": killed} | outcome(folder, uri)))
+    return {"status": status, "killed": killed} | Forked.ask(partial(outcome, folder, uri))
 
 
 def outcome(folder: Path, uri: str) -> dict[str, Any]:
     """Return what the files and the store say."""
-    tracked = join_search_run(uri=uri, experiment=EXPERIMENT, search=NAME, mark=MARK)
-    runs = tracked.client.search_runs([tracked.place], max_results=1000)
-    nested = [run for run in runs if run.info.run_id != tracked.id]
+    tracked = join_search_run(uri=uri, experiment=EXPERIMENT, search=folder.name, mark=MARK)
+    nested = tracked.client.search_runs(
+        [tracked.place], f"tags.search = '{folder.name}' and tags.source = 'trial'"
+    )
     trials = json.loads((folder / "oracle.json").read_text())["trials"]
     curves = [
         len(tracked.client.get_metric_history(run.info.run_id, "epoch/error")) for run in nested
@@ -161,4 +171,7 @@ def outcome(folder: Path, uri: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     search.POLL_S = 0.02
-    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))
+    root, address, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    for number in map(int, sys.argv[4:]):
+        told = main(root / f"workers-{number}", address, times, number)
+        sys.stdout.write(json.dumps({"workers": number} | told) + "\n")

@@ -13,6 +13,9 @@ BEST, OTHER, FAILED = "#c2410c", "#64748b", "#dc2626"
 WORST = 0.9
 """Errors beyond this quantile share the axis's end: one wild trial would flatten the rest."""
 
+WIDE = 5.0
+"""Errors that differ by more than this ratio are drawn on a log scale."""
+
 
 def picture(rows: Sequence[Row], title: str) -> bytes:
     """Return a PNG: errors trial by trial, and a line a trial through its settings to its error."""
@@ -39,6 +42,9 @@ def _errors(axes: "Axes", rows: Sequence[Row]) -> None:
             axes.plot(place, row.error, "o", color=BEST if row is best else OTHER)
     axes.step(range(len(rows)), so_far, where="post", color=BEST, lw=1, label="best so far")
     axes.set(xlabel="trial", ylabel="validation error")
+    done = [row.error for row in rows if row.error is not None]
+    if done and max(done) > WIDE * min(done) > 0:
+        axes.set_yscale("log")
     axes.set_xticks(range(len(rows)), [row.trial for row in rows], rotation=90, fontsize=7)
     handles, labels = axes.get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
@@ -49,7 +55,7 @@ def _settings(axes: "Axes", rows: Sequence[Row]) -> None:
     done = [row for row in rows if row.error is not None]
     names = list(dict.fromkeys(name for row in done for name in row.values))
     scales = [_Scale([row.values.get(name) for row in done]) for name in names]
-    errors = _Scale([row.error for row in done])
+    errors = _Scale([row.error for row in done], WORST)
     best = best_of(rows)
     for row in sorted(done, key=lambda row: row is best):
         heights = [scale.at(row.values.get(n)) for scale, n in zip(scales, names, strict=True)]
@@ -66,12 +72,13 @@ def _settings(axes: "Axes", rows: Sequence[Row]) -> None:
 class _Scale:
     """Heights 0 to 1 of numbers in their range, or of words one above the other."""
 
-    def __init__(self, values: Sequence[Any]) -> None:
+    def __init__(self, values: Sequence[Any], part: float = 1.0) -> None:
         known = [value for value in values if value is not None]
         self.words = [] if all(isinstance(v, int | float) for v in known) else sorted(set(known))
         if not self.words:
             ordered = sorted(known) or [0.0]
-            self.low, self.high = ordered[0], ordered[int(WORST * (len(ordered) - 1))]
+            self.low, self.high = ordered[0], ordered[int(part * (len(ordered) - 1))]
+            self.beyond = "" if self.high == ordered[-1] else " and more"
 
     def at(self, value: Any) -> float:
         if value is None:
@@ -83,4 +90,4 @@ class _Scale:
     def ticks(self) -> list[tuple[str, float]]:
         if self.words:
             return [(str(word), self.at(word)) for word in self.words]
-        return [(f"{self.low:.3g}", 0.0), (f"{self.high:.3g}", 1.0)]
+        return [(f"{self.low:.3g}", 0.0), (f"{self.high:.3g}{self.beyond}", 1.0)]

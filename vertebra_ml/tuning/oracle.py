@@ -38,7 +38,8 @@ class Lasting(keras_tuner.Oracle):  # type: ignore[misc]
         ``first`` are the values of the first trial, ``told`` is called whenever a trial has ended.
         """
         self.state, self.first, self.told = state, dict(first), told
-        self.door, self.fault = threading.RLock(), None
+        self.door = threading.RLock()
+        self.fault: Exception | None = None
         self.signs: dict[str, float] = {}
         self.verbose = 0
         self.max_consecutive_failed_trials = None  # not to raise: one bad corner ends no search
@@ -135,7 +136,7 @@ class Lasting(keras_tuner.Oracle):  # type: ignore[misc]
         self.set_state(content["oracle"])
         begun = [*self._retry_queue, *(trial.trial_id for trial in self.ongoing_trials.values())]
         lost = dict.fromkeys(each for each in begun if each not in self.end_order)
-        self._retry_queue = list(lost)
+        self._retry_queue[:] = lost
         self.ongoing_trials.clear()
 
     def _save_trial(self, trial: Any) -> None:
