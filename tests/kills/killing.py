@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-POLL_S = 0.01
+POLL_S = 0.02
 STAGE = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 
@@ -66,14 +66,17 @@ def attempt(words: Sequence[str], project: Path, moment: Moment | None = None) -
             words, cwd=project, env=environment(project), stdout=file, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
-    begun: dict[str, float] = {}
+    begun, read = dict[str, float](), 0
     try:
         while not (killed := _is_time(moment, start, begun)) and process.poll() is None:
-            for stage in STAGE.findall(log.read_text(errors="replace")):
-                begun.setdefault(stage, time.monotonic() - start)
+            if log.stat().st_size > read:
+                read = log.stat().st_size
+                for stage in STAGE.findall(log.read_text(errors="replace")):
+                    begun.setdefault(stage, time.monotonic() - start)
             time.sleep(POLL_S)
     finally:
-        kill_all(process)
+        if process.poll() is None:
+            kill_all(process)
     seconds = time.monotonic() - start
     said = log.read_text(errors="replace")
     return Attempt(None if killed else process.returncode, said, seconds, tuple(begun.items()))
