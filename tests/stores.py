@@ -11,11 +11,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -27,12 +26,9 @@ BINARIES = Path("/usr/lib/postgresql")
 ROLE, PASSWORD = "group", "never to be seen"
 START_S, POLL_S = 60.0, 0.05
 TEMPLATE = "migrated"
-MIGRATE = (
-    "import sys; from vertebra_ml.tracking import store;"
-    "store.set_root(store.open_store(sys.argv[1]), sys.argv[2])"
-)
 # Should this process be killed, its server ends too.
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "INT") if shutil.which("setpriv") else ()
+SET_BY_MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 QUICK = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off",  # nothing here is to last
     "shared_buffers=32MB", "max_connections=300", "autovacuum=off", "jit=off",
@@ -86,6 +82,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         try:
             server.sql(f"create database {TEMPLATE}")
             _migrate(server.uri(TEMPLATE), artifacts)
+            # A database that somebody is connected to is no template.
+            server.sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where datname = '{TEMPLATE}'"
+            )
             yield server
         finally:
             _stop(server)
@@ -103,50 +104,74 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Return a fresh store of each kind in turn."""
-    yield from new_store(request, tmp_path)
+    with fresh_store(request.param, request, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
-def postgresql_store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def postgresql_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Return a fresh store on PostgreSQL, for what SQLite cannot show."""
-    yield from _on_server(request.getfixturevalue("postgresql"))
+    with fresh_store("postgresql", request, tmp_path) as made:
+        yield made
 
 
-def new_store(request: pytest.FixtureRequest, place: Path) -> Iterator[Store]:
-    """Yield a fresh store of the kind ``request.param``; a local one lies in ``place``."""
-    if request.param == "sqlite":
+@pytest.fixture
+def server_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Return a fresh store for a test too long to run twice: SQLite only without PostgreSQL."""
+    kind = "postgresql" if _newest() else "sqlite"
+    with fresh_store(kind, request, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def fresh_store(kind: str, request: pytest.FixtureRequest, place: Path) -> Iterator[Store]:
+    """Make a store of one kind for a test; a local one lies in ``place``."""
+    if kind == "sqlite":
         (place / "mlflow.db").write_bytes(request.getfixturevalue("migrated_sqlite"))
-        yield Store("sqlite", f"sqlite:///{place}/mlflow.db", place / "mlruns")
-    else:
-        yield from _on_server(request.getfixturevalue("postgresql"))
-
-
-def _on_server(server: Server) -> Iterator[Store]:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
+        yield Store(kind, f"sqlite:///{place}/mlflow.db", place / "mlruns")
+        return
+    server: Server = request.getfixturevalue("postgresql")
     name = f"test_{uuid4().hex[:12]}"
     server.sql(f"create database {name} template {TEMPLATE}")
-    uri = server.uri(name)
-    yield Store("postgresql", uri, server.artifacts)
-    engine = SqlAlchemyStore._engine_map.pop(uri, None)  # MLflow keeps its connections for good
+    try:
+        yield Store(kind, server.uri(name), server.artifacts)
+    finally:
+        _forget(server.uri(name))
+        server.sql(f"drop database {name} with (force)")
+
+
+def _forget(uri: str) -> None:
+    """Close the connections to a store, which MLflow would keep for good."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    engine = SqlAlchemyStore._engine_map.pop(uri, None)
     if engine is not None:
         engine.dispose()
-    server.sql(f"drop database {name} with (force)")
+
+
+def _newest() -> Path | None:
+    found = sorted(BINARIES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
 
 
 def _binaries() -> Path:
-    found = sorted(BINARIES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
+    found = _newest()
+    if found is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    return found[-1].parent
+    return found
 
 
 def _migrate(uri: str, artifacts: Path | None) -> None:
-    """Make a store in a process of its own: this one is not to remember where it was."""
-    subprocess.run(
-        [sys.executable, "-c", MIGRATE, uri, str(artifacts or "")],
-        check=True, capture_output=True, cwd=Path(__file__).parent.parent,
-    )  # fmt: skip
+    """Make a store, and leave nothing of it behind in this process."""
+    from vertebra_ml.tracking import store
+
+    before = {name: os.environ.get(name) for name in SET_BY_MLFLOW}
+    store.set_root(store.open_store(uri), artifacts or "")
+    _forget(uri)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def _start(binaries: Path, place: Path, artifacts: Path) -> Server:

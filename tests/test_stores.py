@@ -25,10 +25,16 @@ from vertebra_ml.tracking.ready import make_ready
 from vertebra_ml.tracking.store import experiment_id, open_store
 
 ROOT = Path(__file__).parent.parent
-HOLDS = (
-    "import sys, time; from vertebra_ml.tracking.locks import lock\n"
-    "with lock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
-)
+# MLflow takes seconds to import, and a lock needs nothing of it.
+HOLDS = """
+import sys, time, types
+bare = sys.modules["vertebra_ml.tracking"] = types.ModuleType("vertebra_ml.tracking")
+bare.__path__ = ["vertebra_ml/tracking"]
+from vertebra_ml.tracking.locks import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
 OPENS = "import sys; from vertebra_ml.tracking.store import open_store; open_store(sys.argv[1])"
 
 

@@ -1,10 +1,11 @@
-"""Real MLflow on SQLite: runs that survive a kill, publishing once."""
+"""Real MLflow on SQLite and PostgreSQL: runs that survive a kill, publishing once."""
 
+import getpass
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.stores import fresh_store
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError, ModelError
 from vertebra_ml.tracking.provenance import flat, md5
@@ -29,7 +31,6 @@ SETTINGS: dict[str, Any] = {
     "seed": 7,
     "data_hash": "d41d8",
 }
-KINDS = ("slice_spotter", "two_stage")
 HISTORY = "epoch,loss,validation_mm\n1,0.9,12.5\n2,0.5,4.25\n3,0.4,\n"
 METRICS = {
     "overall": {"median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "p90_mm": None},
@@ -63,11 +64,8 @@ class Place:
     """A store and the files of one trained model."""
 
     root: Path
+    uri: str
     kind: str = "slice_spotter"
-
-    @property
-    def uri(self) -> str:
-        return f"sqlite:///{self.root}/mlflow.db"
 
     @property
     def client(self) -> MlflowClient:
@@ -119,21 +117,17 @@ class Place:
         return [(p.step, p.value) for p in self.client.get_metric_history(run, metric)]
 
 
-@pytest.fixture(scope="module")
-def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return an empty migrated database: making one takes two seconds, copying none."""
-    place = Place(tmp_path_factory.mktemp("fresh"))
-    assert tracking.models(place.uri) == []
-    return (place.root / "mlflow.db").read_bytes()
-
-
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: bytes, request: pytest.FixtureRequest) -> Place:
-    (tmp_path / "mlflow.db").write_bytes(fresh_store)
-    return Place(tmp_path, getattr(request, "param", "slice_spotter"))
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    store, kind = getattr(request, "param", ("sqlite", "slice_spotter"))
+    with fresh_store(store, request, tmp_path) as made:
+        yield Place(tmp_path, made.uri, kind)
 
 
-both_kinds = pytest.mark.parametrize("place", KINDS, indirect=True)
+# Not each kind on each store: what differs by the one does not differ by the other.
+everywhere = pytest.mark.parametrize(
+    "place", [("sqlite", "slice_spotter"), ("postgresql", "two_stage")], indirect=True, ids=str
+)
 
 
 def test_telemetry_is_off() -> None:
@@ -164,6 +158,7 @@ def test_the_numbers_of_a_model_that_names_columns() -> None:
     }  # fmt: skip
 
 
+@everywhere
 def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
     with place.training() as run:
         run.log_epoch(1, {"loss": 0.9, "validation_mm": 12.5})
@@ -181,8 +176,10 @@ def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
     assert done.data.metrics["overall.median_mm"] == 1.25
     tags = done.data.tags
     assert {tags[key] for key in ("kind", "architecture", "seed", "data_hash", "source")} == {
-        "slice_spotter", "compact", "7", "d41d8", "training",
+        place.kind, "compact", "7", "d41d8", "training",
     }  # fmt: skip
+    assert tags["mlflow.user"] == getpass.getuser()
+    assert "/" not in tags["mlflow.source.name"]
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path()
     )
@@ -200,6 +197,7 @@ class Killed(BaseException):
     """Stands for the end of a process: nothing catches it."""
 
 
+@everywhere
 def test_a_killed_training_goes_on_as_the_same_run(place: Place) -> None:
     with pytest.raises(Killed), place.training() as run:  # noqa: PT012
         run.log_epoch(1, {"loss": 0.9})
@@ -238,7 +236,7 @@ def test_a_broken_state_file_is_no_obstacle(place: Place) -> None:
     assert len(place.runs()) == 4
 
 
-@both_kinds
+@everywhere
 def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     published = place.publish()
     (run,) = place.runs()
@@ -258,7 +256,7 @@ def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     assert not version.aliases
 
 
-@both_kinds
+@everywhere
 def test_publish_completes_the_run_of_a_training(place: Place) -> None:
     with place.training() as run:
         run.log_epoch(1, {"loss": 0.9})
@@ -269,6 +267,7 @@ def test_publish_completes_the_run_of_a_training(place: Place) -> None:
     assert place.curve(run.id, "epoch/loss") == [(1, 0.9), (2, 0.5), (3, 0.4)]
 
 
+@everywhere
 def test_publishing_twice_doubles_nothing(place: Place) -> None:
     first = place.publish()
     assert place.publish() == first
@@ -287,6 +286,7 @@ def test_other_weights_are_another_version_and_a_new_evaluation_is_not(place: Pl
     assert place.client.get_run(again.run).data.metrics["median_mm"] == 1.0
 
 
+@everywhere
 def test_publish_after_a_kill_between_its_steps(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +305,7 @@ def test_publish_after_a_kill_between_its_steps(
     assert len(place.client.search_logged_models([experiment])) == 1
 
 
+@everywhere
 def test_two_publish_at_once(place: Place) -> None:
     place.model()
     place.reports({"passed": True})
@@ -350,6 +351,7 @@ def test_without_a_verdict_nothing_is_registered(place: Place) -> None:
     assert not place.versions()
 
 
+@everywhere
 def test_a_later_failure_withdraws_the_gate(place: Place) -> None:
     place.publish()
     with pytest.raises(GateError):
@@ -369,7 +371,7 @@ def test_an_incomplete_model_folder_is_refused(place: Place, missing: str) -> No
         )  # fmt: skip
 
 
-@both_kinds
+@everywhere
 def test_models_lists_and_fetch_finds(place: Place) -> None:
     published = place.publish()
     place.publish(b"two")

@@ -8,7 +8,9 @@ from pathlib import Path
 import h5py
 import pytest
 
-from tests.serving.conftest import NAME, ROOT, started
+from benchmarks.served import ROOT, Package, started
+from tests.serving.conftest import NAME
+from tests.stores import Store
 from tests.tracking.made_up import NO_SCANS, RULE, Errors, Registry, errors, table
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError
@@ -52,8 +54,10 @@ def answered(url: str) -> tuple[str, str]:
     return str(version), run
 
 
-def test_from_challenger_to_served_and_back(untrained: Path, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_from_challenger_to_served_and_back(
+    untrained: Path, server_store: Store, tmp_path: Path
+) -> None:
+    uri = server_store.uri
     registry = Registry(uri, NAME)
     assert publish(untrained, errors(), uri, tmp_path / "first") == "1"
     registry.promote("1", "first of this registry")
@@ -72,8 +76,9 @@ def test_from_challenger_to_served_and_back(untrained: Path, tmp_path: Path) -> 
     for version, place in (("3", "promoted"), ("1", "back")):
         if place == "back":
             assert registry.rollback("wrong in T12") == version
-        (tmp_path / place).mkdir()
-        with started(uri, NAME, tmp_path / place) as server:
+        (tmp_path / place / "scans").mkdir(parents=True)
+        packed = tracking.fetch(f"models:/{NAME}@production", uri)
+        with started(Package(NAME, uri, tmp_path / place, *packed)) as server:
             assert answered(server.url) == (version, runs[version])
     assert registry.rows() == [
         ("promoted", "1", "", "no"), ("promoted", "3", "1", "no"), ("rolled back", "1", "3", "no"),
