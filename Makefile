@@ -1,6 +1,6 @@
 # Every target sets up what it needs: a machine with Python 3.11 to 3.13, make and git is enough.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format ui serve container load fuzz-requests bench fuzz try-real real kills twice clean
+.PHONY: help setup repro test check format ui serve container load fuzz-requests bench fuzz try-real real kills twice tune clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,7 @@ UI_PORT ?= 5000
 SCANS ?= ../shared/real/scans
 LAYOUT ?= plain
 NAME ?= vertebra-slice-spotter
+KIND ?= slice_spotter
 NAMES := vertebra-slice-spotter vertebra-two-stage
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -66,6 +67,9 @@ check: setup  ## lint, format, types, import floors
 format: setup  ## mend what lint and format can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tune: setup  ## search for better settings, to propose them (KIND=slice_spotter)
+	$(BIN)/dvc repro pipelines/dvc.yaml:tune@$(KIND)
 
 ui: setup  ## MLflow's pages: runs, curves, models (http://127.0.0.1:5000)
 	MLFLOW_BACKEND_STORE_URI="$$MLFLOW_TRACKING_URI" MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
