@@ -9,6 +9,7 @@ import getpass
 import os
 import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class PasswordFileDialect(PGDialect_pg8000):
             options |= {"host": folder, "ssl_context": _transport(transport, authority)}
         options["password"] = options.get("password") or _password(options, str(folder))
         return [], options
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        """Close; one that the server ended first needs no farewell, and no traceback in a log."""
+        with suppress(self.dbapi.InterfaceError):
+            super().do_close(dbapi_connection)
 
 
 def _transport(mode: str, authority: str | None) -> ssl.SSLContext | bool | None:
