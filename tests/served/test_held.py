@@ -37,8 +37,13 @@ def test_what_is_held_has_its_own_name_and_content(root: Path) -> None:
         assert [path.name for path in folder.iterdir()] == ["1.dcm"]
     with held(root, root) as folder:
         assert (folder / "deep").is_dir()
-    with held(root, root / "lost" / "scan.nii") as file:
-        assert not file.exists()
+    for nowhere in (
+        Path("lost", "scan.nii"),
+        Path("a" * 300, "b", "scan.nii"),
+        Path("a" * 300, "~"),
+    ):
+        with held(root, root / nowhere) as file:
+            assert not file.exists()
 
 
 def test_a_link_in_the_way_is_refused(root: Path) -> None:

@@ -17,6 +17,7 @@ from vertebra_ml.errors import LimitError
 
 OPEN_FILES: Final = Path("/proc/self/fd")
 SIDECARS: Final = (".yaml", ".yml")
+NAME_BYTES_MAX: Final = 255  # of any file system
 SWAPPED: Final = (errno.ELOOP, errno.ENOTDIR)
 
 
@@ -35,7 +36,9 @@ def held(root: Path, file: Path) -> Iterator[Path]:
         return
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="vertebra-ml-")))
-        folder = scratch / (file.parent.name or "root")
+        name = file.parent.name
+        fits = 0 < len(os.fsencode(name)) <= NAME_BYTES_MAX  # else nothing lies there either
+        folder = scratch / (name if fits else "root")
         folder.mkdir()
         beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
         for each in (file, *beside):
