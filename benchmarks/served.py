@@ -21,7 +21,7 @@ from vertebra_ml import tracking
 from vertebra_ml.landmarks import ModelIdentity
 
 ROOT: Final = Path(__file__).parents[1]
-START_S, POLL_S, STOP_S = 300.0, 0.2, 20.0
+START_S, POLL_S, STOP_S = 600.0, 0.2, 20.0
 
 
 class NotServed(Exception):
