@@ -44,7 +44,7 @@ def end_with_dvc() -> None:
 def alive(process: psutil.Process) -> bool:
     """Return whether it still runs: not another one of the same number, and no zombie."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -19,6 +19,7 @@ def make_database(path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     for left in (part, part.with_name(f"{part.name}-journal")):  # of one that was killed here
         left.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"sqlite:///{part}", path.with_name("mlruns").as_uri())
+    root = path.with_name("mlruns").as_uri()
+    store = SqlAlchemyStore(f"sqlite:///{part}", root)  # type: ignore[no-untyped-call]
     store.engine.dispose()
     part.replace(path)
