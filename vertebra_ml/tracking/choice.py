@@ -40,6 +40,16 @@ def choose(client: MlflowClient, name: str, version: str | None) -> ModelVersion
     )
 
 
+def check_known(client: MlflowClient, name: str) -> None:
+    """Raise ModelError for a registered model that is not there."""
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        choose(client, name, None)
+
+
 def checked_reason(name: str, reason: str) -> str:
     """Return the reason in one line. Raises ModelError where there is none."""
     words = " ".join(reason.split())

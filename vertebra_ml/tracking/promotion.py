@@ -24,10 +24,16 @@ from vertebra_ml.tracking.audit import (
     place_of_audits,
     read_audit,
 )
-from vertebra_ml.tracking.choice import REASON_MAX, checked_reason, choose, told_plainly
+from vertebra_ml.tracking.choice import (
+    REASON_MAX,
+    check_known,
+    checked_reason,
+    choose,
+    told_plainly,
+)
 from vertebra_ml.tracking.comparison import Comparison
 from vertebra_ml.tracking.in_words import as_rows, line_in_words
-from vertebra_ml.tracking.registry import PREVIOUS, PRODUCTION, aliases_of, versions
+from vertebra_ml.tracking.registry import PREVIOUS, PRODUCTION, aliases_of
 from vertebra_ml.tracking.standing import acknowledge, complete, moment, person
 from vertebra_ml.tracking.store import lock, open_store
 from vertebra_ml.tracking.weighing import Weighing, compared
@@ -154,8 +160,7 @@ def _writing(name: str, uri: str | None) -> Iterator[tuple[MlflowClient, Audit]]
     """Hold the store's lock, with the audit open; a model that is not there gets no audit."""
     client = open_store(uri)
     with told_plainly(name):
-        if not versions(client, name):
-            choose(client, name, None)
+        check_known(client, name)
         place = place_of_audits(client)
         with lock(client.tracking_uri):
             yield client, open_audit(client, place, name)

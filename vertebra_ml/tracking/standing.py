@@ -4,27 +4,34 @@ import getpass
 from datetime import UTC, datetime
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from vertebra_ml.tracking.audit import FOUND, ROLLED_BACK, Audit, Entry
 from vertebra_ml.tracking.choice import REASON_MAX
-from vertebra_ml.tracking.registry import PREVIOUS, PRODUCTION, aliases_of, versions
+from vertebra_ml.tracking.registry import PREVIOUS, PRODUCTION, aliases_of
 
 
 def complete(client: MlflowClient, audit: Audit) -> None:
     """Carry out the newest row where that is not known to be done, and settle the audit."""
-    entry = audit.pending
-    audit.checked()
+    entry, kept = audit.pending, audit.checked()
     if entry and entry.action != FOUND and _exists(client, audit.name, entry.version):
         if entry.instead_of and _exists(client, audit.name, entry.instead_of):
             client.set_registered_model_alias(audit.name, PREVIOUS, entry.instead_of)
         client.set_registered_model_alias(audit.name, PRODUCTION, entry.version)
         for key, value in _tags(entry).items():
             client.set_model_version_tag(audit.name, entry.version, key, value)
-    audit.settle()
+    audit.settle(kept)
 
 
 def _exists(client: MlflowClient, name: str, version: str) -> bool:
-    return any(str(known.version) == version for known in versions(client, name))
+    """Return whether a version was not deleted since."""
+    try:
+        client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
 
 
 def acknowledge(client: MlflowClient, audit: Audit) -> None:
@@ -40,7 +47,7 @@ def acknowledge(client: MlflowClient, audit: Audit) -> None:
     )  # fmt: skip
     who = tags.get("promoted_by", "unknown")
     audit.commit(Entry("", moment(), FOUND, now, known, who, because[:REASON_MAX]))
-    audit.settle()
+    audit.settle(audit.checked())
 
 
 def _tags(entry: Entry) -> dict[str, str]:
