@@ -5,7 +5,6 @@ below the root could put a link there in between. So every folder on the way and
 opened one by one, no link followed, and readers get links to what is open.
 """
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,12 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from vertebra_ml.errors import LimitError
-
 OPEN_FILES: Final = Path("/proc/self/fd")
 SIDECARS: Final = (".yaml", ".yml")
 NAME_BYTES_MAX: Final = 255  # of any file system
-SWAPPED: Final = (errno.ELOOP, errno.ENOTDIR)
 
 
 @contextmanager
@@ -26,10 +22,9 @@ def held(root: Path, file: Path) -> Iterator[Path]:
     """Yield a path of the same name, in a folder of the same name, to what lies at ``file`` now.
 
     ``file`` lies below ``root`` once links are resolved; of a ``.raw`` the sidecar comes along.
-    Nothing lies at the path where there is nothing, or nothing that may be read. Where a system
-    cannot tell what is open, ``file`` itself is yielded.
-
-    Raises LimitError where a link has come into the way since it was checked.
+    Nothing lies at the path where there is nothing, nothing that may be read, or a link that has
+    come into the way since it was checked. Where a system cannot tell what is open, ``file`` itself
+    is yielded.
     """
     if not OPEN_FILES.is_dir():
         yield file
@@ -61,13 +56,6 @@ def _opened(root: Path, file: Path) -> int | None:
                 last = number == len(parts) - 1
                 kind = os.O_NONBLOCK if last else os.O_DIRECTORY  # a pipe would be waited for
                 place = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=place)
-        except OSError as error:
-            if error.errno in SWAPPED:
-                raise LimitError(
-                    file,
-                    found="a path outside the folder that this server may read",
-                    expected="a path below it, after resolving links",
-                    fix="give it relative to that folder, or send the scan in content",
-                ) from None
+        except OSError:  # not there, not to be read, or a link by now
             return None
     return place
