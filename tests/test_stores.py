@@ -87,6 +87,19 @@ def test_a_lock_lost_in_the_middle_is_told(postgresql_store: Store, postgresql: 
         _end_sessions(postgresql, postgresql_store)
 
 
+def test_a_store_is_used_on_after_its_server_restarted(
+    postgresql_store: Store, postgresql: Server
+) -> None:
+    """Kept connections are ended as a restart ends them; MLflow alone would fail once each."""
+    client = open_store(postgresql_store.uri)
+    for _ in range(2):
+        postgresql.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            f"where datname = '{_database(postgresql_store)}'"
+        )
+        assert client.get_experiment("0").name == "Default"
+
+
 def _end_sessions(server: Server, store: Store) -> None:
     """End those that hold a lock, as an administrator or a broken connection would."""
     server.sql(

@@ -83,7 +83,7 @@ def _connect(uri: str) -> Connection:
 def _freed(connection: Connection) -> bool:
     try:
         return bool(connection.scalar(text("select pg_advisory_unlock(:key)"), {"key": KEY}))
-    except SQLAlchemyError:
+    except (SQLAlchemyError, OSError):  # pg8000 passes on what its socket raises while it reads
         return False
 
 

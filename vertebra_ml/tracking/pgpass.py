@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pg8000 import InterfaceError
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 from sqlalchemy.engine import URL
 
@@ -21,6 +22,8 @@ from vertebra_ml.errors import ModelError
 OTHERS_MAY = 0o077  # rights of anybody but the owner
 ENTRY = re.compile(r"((?:\\.|[^:\\])*):" * 4 + "(.*)")
 PORT = 5432
+ENDED = "57P0"
+"""PostgreSQL's codes of sessions that it ends: shut down, crashed, terminated."""
 TRANSPORTS = ("disable", "prefer", "require", "verify-full")
 
 
@@ -37,7 +40,7 @@ class PasswordFileDialect(PGDialect_pg8000):
 
     def create_connect_args(self, url: URL) -> tuple[list[Any], dict[str, Any]]:
         """Return what pg8000 wants. Raises ModelError for a password file that others may read."""
-        _, options = super().create_connect_args(url)
+        _, options = super().create_connect_args(url)  # type: ignore[no-untyped-call]
         folder = options.pop("host", "localhost")
         transport = options.pop("sslmode", "prefer")
         authority = options.pop("sslrootcert", None)
@@ -53,8 +56,22 @@ class PasswordFileDialect(PGDialect_pg8000):
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Close; one that the server ended first needs no farewell, and no traceback in a log."""
-        with suppress(self.dbapi.InterfaceError):
-            super().do_close(dbapi_connection)
+        with suppress(InterfaceError):
+            super().do_close(dbapi_connection)  # type: ignore[no-untyped-call]
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Say whether a kept connection answers; pg8000 alone raises where its socket broke."""
+        try:
+            return bool(super().do_ping(dbapi_connection))
+        except OSError:
+            return False
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Say whether an error means that the server ended the connection, as in a restart."""
+        told = e.args[0] if e.args else None
+        if isinstance(told, dict) and str(told.get("C", "")).startswith(ENDED):
+            return True
+        return bool(super().is_disconnect(e, connection, cursor))  # type: ignore[no-untyped-call]
 
 
 def _transport(mode: str, authority: str | None) -> ssl.SSLContext | bool | None:
