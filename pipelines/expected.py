@@ -4,6 +4,7 @@ They are the scans of the data, and the test part's phantoms drawn from the trai
 and scanners as trained on, people that no training saw, and answers where the evaluation has them.
 """
 
+import os
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from vertebra_ml import phantom
 from vertebra_ml.case import Case
 from vertebra_ml.config import Params
 from vertebra_ml.errors import VertebraError
+from vertebra_ml.leash import end_with
 from vertebra_ml.prepare import project
 from vertebra_ml.served.facts import Facts, facts_of, facts_of_mips
 from vertebra_ml.volume import Volume
@@ -27,7 +29,8 @@ def main(params: Params) -> None:
     seeds = seeds_of(params, "test", EVERY * params.monitor.phantoms)[::EVERY]
     cases = raw_cases(params) + [_phantom(seed) for seed in seeds]
     work = (delayed(_rows)(case, projection_of(params)) for case in cases)
-    found = Parallel(n_jobs=params.phantoms.workers)(work)
+    leash = {"initializer": end_with, "initargs": (os.getpid(),)}
+    found = Parallel(n_jobs=params.phantoms.workers, **leash)(work)
     write_table(PREPARED / "expected.csv", [row for rows in found for row in rows])
 
 
