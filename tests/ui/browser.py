@@ -25,7 +25,7 @@ THREE_AND_FOUR = (
     "import fcntl, os, sys; a, b = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3]);"
     "os.dup2(a, 3); os.dup2(b, 4); os.execvp(sys.argv[3], sys.argv[3:])"
 )
-WAIT_S, POLL_S = 120.0, 0.25
+WAIT_S, POLL_S = 300.0, 0.25
 
 
 def program() -> str | None:

@@ -27,7 +27,7 @@ SEEN = [
     "params.`learning_rate`", "params.`batch`", "params.`target_sigma_mm`", "tags.`gate`",
     "tags.`git_commit`", "tags.`git_state`", "tags.`dvc_lock_md5`", "tags.`data_hash`",
 ]  # fmt: skip
-WIDE, HIGH = 2600, 1400  # pixels: the table draws only the columns that fit
+WIDE, HIGH = 4000, 1400  # pixels: the table draws only the columns that fit
 COLOURS_MIN = 8
 
 
