@@ -46,6 +46,21 @@ def test_what_is_held_has_its_own_name_and_content(root: Path) -> None:
             assert not file.exists()
 
 
+def test_one_dicom_file_is_read_by_its_path(root: Path) -> None:
+    from tests.layouts import dicom_folder
+
+    one = sorted(dicom_folder(root / "series").iterdir())[0]
+    limits = Settings(root, 1 << 20, 10**6, 1, 1, 1, 1, 1)
+    row: dict[str, object] = {"content": None, "path": f"series/{one.name}", "case": None}
+    with cases_of("a", row, limits) as (cases, _):
+        assert cases[0].open_volume is not None
+        with pytest.raises(DatasetError, match="found a single slice"):
+            cases[0].open_volume()
+    with cases_of("a", {**row, "path": "series"}, limits) as (cases, _):
+        assert cases[0].open_volume is not None
+        assert cases[0].open_volume().shape[2] == 12
+
+
 def test_a_link_in_the_way_leads_nowhere(root: Path) -> None:
     (root / "out").symlink_to(root.parent)
     (root / "deep" / "scan.nii").unlink()

@@ -64,10 +64,11 @@ def below_root(name: str, path: str, root: Path | None) -> tuple[Path, Path]:
         )
     try:
         file = (root / path).resolve()
-    except (OSError, ValueError, RuntimeError):  # NUL bytes, endless links, far too long
-        file = Path()
-    beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
-    if not all(each.resolve().is_relative_to(root) for each in (file, *beside)):
+        beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
+        inside = all(each.resolve().is_relative_to(root) for each in (file, *beside))
+    except (OSError, ValueError, RuntimeError):  # NUL bytes, endless links, links that change
+        inside = False
+    if not inside:
         raise LimitError(
             name,
             found="a path outside the folder that this server may read",

@@ -14,6 +14,7 @@ from typing import Final
 
 OPEN_FILES: Final = Path("/proc/self/fd")
 SIDECARS: Final = (".yaml", ".yml")
+DICOM: Final = slice(128, 132)
 NAME_BYTES_MAX: Final = 255  # of any file system
 
 
@@ -23,8 +24,8 @@ def held(root: Path, file: Path) -> Iterator[Path]:
 
     ``file`` lies below ``root`` once links are resolved; of a ``.raw`` the sidecar comes along.
     Nothing lies at the path where there is nothing, nothing that may be read, or a link that has
-    come into the way since it was checked. Where a system cannot tell what is open, ``file`` itself
-    is yielded.
+    come into the way since it was checked. ``file`` itself is yielded for a single DICOM file, and
+    where a system cannot tell what is open.
     """
     if not OPEN_FILES.is_dir():
         yield file
@@ -42,7 +43,15 @@ def held(root: Path, file: Path) -> Iterator[Path]:
                 stack.callback(os.close, descriptor)
                 # By number, not as self: a reader may be a process of its own.
                 (folder / each.name).symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
-        yield folder / file.name
+        # One DICOM file is read as of its folder, where its reader looks for links by itself.
+        yield file if _is_dicom(folder / file.name) else folder / file.name
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as opened:
+        return path.suffix.lower() == ".dcm" or opened.read(DICOM.stop)[DICOM] == b"DICM"
 
 
 def _opened(root: Path, file: Path) -> int | None:
