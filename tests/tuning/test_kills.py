@@ -39,7 +39,7 @@ def killed(folder: Path, uri: str, workers: tuple[int, ...]) -> list[dict[str, A
     done = subprocess.run(
         [sys.executable, "-m", "tests.tuning.kills", *words],
         cwd=ROOT, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True, text=True, timeout=900, check=False,
+        capture_output=True, text=True, timeout=3600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.strip().split("\n")]
