@@ -30,7 +30,7 @@ def locate(
 
 
 def test_killed_workers_lose_nothing_and_a_killer_is_a_line(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One worker is killed from outside, then a scan kills two more: nobody waits for ever."""
     fake = Fake(tmp_path / "notes", pause_s=0.05)
@@ -67,6 +67,7 @@ def test_killed_workers_lose_nothing_and_a_killer_is_a_line(
     assert "killer.nii.gz: found a scan during which two processes ended" in line
     assert begun(fake.notes)["killer"] == 2
     assert (other.wait(), third.wait()) == (-9, -9)
+    assert "distributed" not in capfd.readouterr().err  # Dask's own words on lost workers
 
 
 def test_nobody_left_is_one_line_and_what_is_done_is_kept(cluster: Cluster, tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def _connected(address: str) -> Any:
             expected="Dask, which talks to the scheduler",
             fix="install it: `uv sync --extra cpu --extra cluster`, or `pip install distributed`",
         ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # losses are told by us
+    for name in [*logging.Logger.manager.loggerDict]:  # some of Dask's have levels of their own
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # losses are told by us
     try:
         return Client(
             address, timeout=CONNECT_S, set_as_default=False, deserializers=["msgpack", "error"]
