@@ -193,7 +193,7 @@ def _of(
             np.bincount(place, _number(each.scans, column), minlength=people)
             for column in ("identified", "labelled")
         ]
-        sides["id_rate"] = _Share(counts[0], counts[1])
+        sides["id_rate"] = _Share(counts[0].astype(float), counts[1].astype(float))
     return sides
 
 

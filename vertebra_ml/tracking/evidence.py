@@ -60,10 +60,9 @@ def scored(client: MlflowClient, version: ModelVersion) -> Scored:
     """
     name = f"{version.name} version {version.version}"
     try:
-        tags = client.get_run(version.run_id).data.tags
-        table, scans = (
-            read_kept(client, version.run_id, f"reports/{file}") for file in (TABLE, SCANS)
-        )
+        run = str(version.run_id)
+        tags = client.get_run(run).data.tags
+        table, scans = (read_kept(client, run, f"reports/{file}") for file in (TABLE, SCANS))
     except (MlflowException, OSError) as error:
         raise _missing(name) from error
     if table is None:
