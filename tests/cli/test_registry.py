@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -22,6 +23,7 @@ def typed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    mlflow.set_tracking_uri(store.uri)  # which an earlier test has set
 
     def run(*words: str) -> Result:
         result = CliRunner().invoke(app, list(words))
@@ -72,7 +74,7 @@ def test_a_life(typed: Typed, store: Store) -> None:
 
     heads, *rows, end = typed("audit", NAME).stdout.splitlines()
     assert heads.startswith("number  moment")
-    assert [row.split("  ")[-1] for row in rows] == [
+    assert [row.split("  ")[-1].strip() for row in rows] == [
         "first", "smaller errors", "wrong in T12", "1 and 3 crash",
     ]  # fmt: skip
     assert end.startswith("4 rows, none changed; chain ")

@@ -52,12 +52,13 @@ def test_what_is_lost_comes_from_the_last_commit() -> None:
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
     newer = "0a" * 16
     changed = WHOLE.replace(STAGES["index"]["deps"][1]["md5"], newer)
-    mend.LOCK.write_text(changed[: len(WHOLE) // 3])
+    cut = changed[: changed.index("      md5:", len(WHOLE) // 3) + 8]  # in the middle of a word
+    mend.LOCK.write_text(cut)
     (said,) = mend.mend_lock()
     assert "it was cut off" in said
     assert list(held()) == list(STAGES)
     assert held()["index"]["deps"][1]["md5"] == newer
-    assert mend.KEPT.read_text() == changed[: len(WHOLE) // 3]
+    assert mend.KEPT.read_text() == cut
     mend.LOCK.write_text("")
     list(mend.mend_lock())
     assert held() == STAGES

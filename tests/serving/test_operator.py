@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,10 +31,10 @@ def logged(served: Served) -> list[dict[str, Any]]:
 def asked(served: Served, headers: dict[str, str], body: Any = b"") -> tuple[int, dict[str, Any]]:
     """Send a request with headers of its own; return status and body of the answer."""
     place = urlsplit(served.url)
-    line = http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)
-    line.request("POST", "/invocations", body, {"Content-Type": "application/json", **headers})
-    response = line.getresponse()
-    return response.status, json.loads(response.read())
+    with closing(http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)) as line:
+        line.request("POST", "/invocations", body, {"Content-Type": "application/json", **headers})
+        response = line.getresponse()
+        return response.status, json.loads(response.read())
 
 
 def test_every_case_has_a_line_and_nobody_a_name(served: Served, tmp_path: Path) -> None:

@@ -82,7 +82,12 @@ def in_their_words(error: VertebraError, file: Path, row: Row, root: Path | None
     """Say of the caller's path what was said of our file."""
     texts = {key: str(getattr(error, key)) for key in ("where", "found", "expected", "fix")}
     given = str(row["path"])[:NAME_LENGTH_MAX]
-    names = {str(file): given, f"{file.parent}{os.sep}": "", f"{root}{os.sep}": ""}
+    beside = os.path.dirname(given)  # noqa: PTH120  a path of theirs, in letters
+    names = {
+        str(file): given,
+        f"{file.parent}{os.sep}": f"{beside}/" if beside else "",
+        f"{root}{os.sep}": "",
+    }
     for ours, theirs in names.items():
         texts = {key: text.replace(ours, theirs) for key, text in texts.items()}
     where = texts.pop("where")

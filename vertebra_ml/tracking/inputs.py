@@ -34,7 +34,8 @@ def evaluated_on(project: Path, reports: Path) -> str:
 def _hash(stage: dict[str, Any]) -> str:
     made = {each["path"]: each.get("md5") for each in stage.get("deps", ())}
     asked: dict[str, Any] = next(iter(stage.get("params", {}).values()), {})
-    facts = {name: made.get(name) for name in FILES} | {name: asked.get(name) for name in PARAMS}
+    facts = {name: made.get(name) for name in FILES}
+    facts |= {f"params.{name}": asked.get(name) for name in PARAMS}  # one is `data` like the folder
     facts["phantoms"] = asked.get("evaluate", {}).get("phantoms")
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
