@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_what_cannot_be_compared_is_refused_unless_forced(three):
     mute = three.register({})
     client = three.client
     run = client.get_model_version(NAME, mute).run_id
-    place = Path(client.get_run(run).info.artifact_uri.removeprefix("file://"))
+    place = Path(unquote(client.get_run(run).info.artifact_uri.removeprefix("file://")))
     (place / "reports" / "table.csv").unlink()
     with pytest.raises(ModelError, match=r"version 5: found no reports/table\.csv with its run"):
         three.promote(mute)

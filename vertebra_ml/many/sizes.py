@@ -39,7 +39,7 @@ def fitting(cases: Iterable[Case], *, at_most: int, free: int) -> int:
 
 def _voxels(source: Path) -> int:
     name = source.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
+    if name.endswith((".nii", ".nii.gz")) and source.is_file():  # a pipe would be waited for
         from vertebra_ml.readers.nifti import HEADERS
 
         with gzip.open(source) if name.endswith(".gz") else source.open("rb") as file:
