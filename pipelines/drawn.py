@@ -1,6 +1,7 @@
 """Phantom CTs for evaluation: made in memory, a few ahead of the one that is being answered."""
 
 import multiprocessing
+import os
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Self
 
 from vertebra_ml.case import Case
 from vertebra_ml.landmarks import Truth
+from vertebra_ml.leash import end_with
 from vertebra_ml.phantom import Phantom, draw
 from vertebra_ml.phantom.cohort import Population
 from vertebra_ml.volume import Volume
@@ -31,7 +33,9 @@ class DrawnAhead:
         self._truths: dict[int, Truth] = {}
         # A started process must not inherit the threads of a network that is already loaded.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(max_workers=workers, mp_context=context)
+        self._pool = ProcessPoolExecutor(
+            max_workers=workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),)
+        )
 
     def __enter__(self) -> Self:
         return self

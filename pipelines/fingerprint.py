@@ -59,8 +59,11 @@ class Digests:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_name(f".{os.getpid()}-{self._path.name}")
         kept = self._known | self._used if error else self._used  # what is gone goes
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(self._path)
+        try:
+            part.write_text(json.dumps(kept), encoding="utf-8")
+            part.replace(self._path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def of_case(self, case: Case) -> str:
         """Return the digest of a case: its names, what reads it, and the content it reads."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipelines.closure import code_hash
 from vertebra_ml.errors import DatasetError, VertebraError
+from vertebra_ml.leash import end_with
 
 CACHE = Path(".cache")
 
@@ -74,7 +75,8 @@ def make_missing(tasks: Mapping[Path, Task], *, workers: int, title: str) -> dic
         folder.mkdir(parents=True, exist_ok=True)
         for part in folder.glob(".*"):  # what a killed worker leaves
             part.unlink(missing_ok=True)
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    leash = {"initializer": end_with, "initargs": (os.getpid(),)}
+    with parallel_config(backend="loky", inner_max_num_threads=1, **leash):
         running = Parallel(n_jobs=min(workers, len(todo)) or 1, return_as="generator_unordered")(
             delayed(_make)(task, path) for path, task in todo.items()
         )
@@ -149,18 +151,22 @@ def _write_made(folder: Path, keys: Mapping[str, str]) -> None:
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _make(task: Task, path: Path) -> tuple[Path, str]:
     part = path.with_name(f".{os.getpid()}-{path.name}")  # keeps the suffix that writers look at
     try:
         task(part)
+        part.replace(path)
     except VertebraError as error:
-        part.unlink(missing_ok=True)
         return path, f"{path.stem.partition('-')[2]}: {error}"
-    part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path, ""
 
 

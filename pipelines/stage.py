@@ -3,14 +3,16 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from vertebra_ml.config import Params, load
-from vertebra_ml.disk import disk_words
 from vertebra_ml.errors import VertebraError
+from vertebra_ml.leash import end_with_dvc
+from vertebra_ml.refused import in_words
 
 PARAMS = Path("params.yaml")
 PREPARED = Path("prepared")
@@ -25,16 +27,24 @@ FIRST_SEED = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 def run(main: Callable[..., None], *arguments: str) -> None:
     """Call a stage's ``main`` with the parameters; an expected error ends in one line, status 1.
 
-    Expected are our own errors, and what a disk without room or a folder that is shut gives.
+    What the disk refuses is one, and a worker that was killed. The stage ends with its ``dvc``.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vertebra_ml").setLevel(logging.INFO)
+    end_with_dvc()
     try:
         main(load(PARAMS), *arguments)
     except VertebraError as error:
         sys.exit(str(error))
     except OSError as error:
-        sys.exit(disk_words(error))
+        logging.getLogger(__name__).debug("", exc_info=True)
+        sys.exit(in_words(error))
+    except BrokenExecutor:
+        sys.exit(
+            "a worker process: found that it was killed, for want of memory as a rule; expected "
+            "room for each of phantoms.workers; set fewer of them, then run this again: what is "
+            "finished is kept"
+        )
 
 
 def seeds_of(params: Params, part: str, count: int) -> list[int]:
@@ -69,5 +79,8 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
-    part.replace(path)
+    try:
+        part.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # a full disk leaves half of it

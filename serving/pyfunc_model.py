@@ -17,22 +17,16 @@ The answer holds, for each scan and level, the columns of ``slices.csv`` and ``r
 its ``error``. Where no row could be answered the status is 400 and ``message`` holds the line of
 the first, ``errors`` those of all.
 
-Environment of the server:
-
-    VERTEBRA_ML_ROOT             folder below which ``path`` may read; unset: no ``path`` is read
-    VERTEBRA_ML_CONTENT_MAX_MB   largest scan in ``content`` (default 1024), checked before decoding
-    VERTEBRA_ML_VOXELS_MAX       most voxels that a header may claim, checked before memory is taken
+The operator's settings are environment variables, see ``vertebra_ml/served/settings.py`` and
+``serving/README.md``.
 """
 
-import base64
-import binascii
 import logging
 import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,27 +36,26 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from mlflow.pyfunc.model import PythonModel
 
-from vertebra_ml.case import Case, safe_id
-from vertebra_ml.errors import DatasetError, LimitError, VertebraError
+from vertebra_ml.case import Case
+from vertebra_ml.errors import VertebraError
 from vertebra_ml.landmarks import ROW_COLUMNS, Prediction
-from vertebra_ml.tracking.refusals import RequestError, refuse_plainly, refuse_request
+from vertebra_ml.served.facts import watched
+from vertebra_ml.served.given import NAME_LENGTH_MAX, cases_of, in_their_words
+from vertebra_ml.served.journal import Journal, answered, digest, refused
+from vertebra_ml.served.settings import Settings
+from vertebra_ml.served.turns import TookTooLong, Turns
+from vertebra_ml.tracking.refusals import (
+    RequestError,
+    refuse_plainly,
+    refuse_request,
+    took_too_long,
+)
 from vertebra_ml.tracking.unlogged import UNLOGGED
 
 logger = logging.getLogger(__name__)
-ROOT_VARIABLE = "VERTEBRA_ML_ROOT"
-SIZE_VARIABLE = "VERTEBRA_ML_CONTENT_MAX_MB"
-VOXELS_VARIABLE = "VERTEBRA_ML_VOXELS_MAX"
-CONTENT_MAX_MB = 1024
-MB = 1 << 20
 COLUMNS = (*ROW_COLUMNS, "run", "data_hash", "seconds", "error")
 
-NAME_LENGTH_MAX = 500  # of a row's case or path in messages
-SIDECARS = (".yaml", ".yml")
-
-MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")  # zip, empty zip, gzip
-DICOM = slice(128, 132)
-NIFTI_MAGIC, NIFTI_MAGICS = slice(344, 347), (b"n+1", b"ni1")  # where a NIfTI-1 header has them
-KINDS = "a .nii.gz, .nii or DICOM file, a zipped DICOM folder, or a MIP archive (.npz)"
+Task = Callable[[], Prediction]
 
 
 class SliceServer(PythonModel):
@@ -74,33 +67,41 @@ class SliceServer(PythonModel):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("MLFLOW_DISABLE_SCHEMA_DETAILS", "true")
         from vertebra_ml.models import load_model
-        from vertebra_ml.readers import VOXELS_MAX
         from vertebra_ml.tracking import identity, made_up_scan
 
-        refuse_plainly()
+        settings = Settings.of_environment()
+        refuse_plainly(settings)
         folder = Path(context.artifacts["model"])
-        root = os.environ.get(ROOT_VARIABLE)
-        self.root = Path(root).resolve(strict=True) if root else None
-        self.content_max = int(os.environ.get(SIZE_VARIABLE, CONTENT_MAX_MB)) * MB
-        self.voxels_max = int(os.environ.get(VOXELS_VARIABLE, VOXELS_MAX))
-        self.localiser = load_model(folder, identity(folder))
+        self.set_up(load_model(folder, identity(folder)), settings, Journal.of_environment())
         with suppress(VertebraError):
             self.localiser.locate(made_up_scan(), "warm-up")
+
+    def set_up(self, localiser: Any, settings: Settings, journal: Journal | None) -> None:
+        """Take the model, the operator's limits, and the log of requests where there is one."""
+        self.localiser, self.settings, self.journal = localiser, settings, journal
+        self.turns = Turns(settings.at_once, settings.timeout_s)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, object]]:
         """Return the answer's rows; a list, because a table would turn empty into NaN."""
-        with UNLOGGED:
-            return self._answers(model_input)
+        rows = _scans(model_input)
+        try:
+            with UNLOGGED, self.turns.turn() as check:
+                return self._answers(rows, check)
+        except TookTooLong:
+            raise took_too_long(self.settings.timeout_s) from None
 
-    def _answers(self, model_input: pd.DataFrame) -> list[dict[str, object]]:
+    def _answers(
+        self, rows: list[dict[str, object]], check: Callable[[], None]
+    ) -> list[dict[str, object]]:
         answers: list[dict[str, object]] = []
         errors: list[dict[str, object]] = []
         code = BAD_REQUEST
-        for number, scan in enumerate(_scans(model_input)):
-            name = str(scan["case"] or scan["path"] or f"scan-{number + 1}")[:NAME_LENGTH_MAX]
-            for case, task in self._tasks(name, scan):
+        for number, row in enumerate(rows):
+            name = str(row["case"] or row["path"] or f"scan-{number + 1}")[:NAME_LENGTH_MAX]
+            for case, task in self._tasks(name, row):
+                check()
                 started = time.perf_counter()
                 try:
                     answers += _rows(task(), time.perf_counter() - started)
@@ -115,67 +116,49 @@ class SliceServer(PythonModel):
             raise RequestError(errors, code)
         return answers
 
-    def _tasks(
-        self, name: str, scan: dict[str, object]
-    ) -> Iterator[tuple[str, Callable[[], Prediction]]]:
+    def _tasks(self, name: str, row: dict[str, object]) -> Iterator[tuple[str, Task]]:
         """Yield the name of each case in a row and what answers for it, or raises."""
-        try:
-            cases, file = self._cases(name, scan)
-        except Exception as error:  # noqa: BLE001  told as the answer of this row
-            yield name, partial(_raise, error)
-            return
-        for case in cases:
-            yield name if len(cases) == 1 else case.id, partial(self._answer, case, file, scan)
+        with ExitStack() as stack:
+            try:
+                cases, scan = stack.enter_context(cases_of(name, row, self.settings))
+            except Exception as error:  # noqa: BLE001  told as the answer of this row
+                yield name, partial(self._logged, partial(_raise, error), None, {})
+                return
+            for case in cases:
+                seen, facts = watched(case) if self.journal else (case, {})
+                task = partial(self._answer, seen, scan, row)
+                called = name if len(cases) == 1 else case.id
+                yield called, partial(self._logged, task, scan, facts)
 
-    def _cases(self, name: str, scan: dict[str, object]) -> tuple[list[Case], Path | None]:
-        content, path = scan["content"], scan["path"]
-        if (content is None) == (path is None):
-            raise DatasetError(
-                name,
-                found="both content and path" if content is not None else "no content and no path",
-                expected="one of the two",
-                fix="fill content or path in every row",
-            )
-        if path is None:
-            most = self.content_max
-            return _content_cases(name, content, most=most, voxels_max=self.voxels_max), None
-        file = self._below_root(name, str(path))
-        given = str(scan["case"] or "")[:NAME_LENGTH_MAX]
-        return _path_cases(file, given, voxels_max=self.voxels_max), file
-
-    def _answer(self, case: Case, file: Path | None, scan: dict[str, object]) -> Prediction:
+    def _answer(self, case: Case, scan: bytes | Path, row: dict[str, object]) -> Prediction:
         from vertebra_ml.models import locate
 
         try:
             return locate(self.localiser, case)
         except VertebraError as error:
-            if file is None:
+            if isinstance(scan, bytes):
                 raise
-            shown = str(scan["path"])[:NAME_LENGTH_MAX]
-            raise _renamed(error, {str(file): shown, f"{self.root}{os.sep}": ""}) from error
+            raise in_their_words(error, scan, row, self.settings.root) from error
 
-    def _below_root(self, name: str, path: str) -> Path:
-        """Return the file that ``path`` means. Raises LimitError for one outside the root."""
-        if self.root is None:
-            raise LimitError(
-                name,
-                found="a path",
-                expected=f"content: this server reads no files ({ROOT_VARIABLE} is not set)",
-                fix="send the scan in content",
-            )
+    def _logged(
+        self, task: Task, scan: bytes | Path | None, facts: dict[str, object]
+    ) -> Prediction:
+        """Do a task, and write a line about it where the operator wants a log."""
+        if self.journal is None:
+            return task()
+        started = time.perf_counter()
         try:
-            file = (self.root / path).resolve()
-        except (OSError, ValueError, RuntimeError):  # NUL bytes, endless links, far too long
-            file = Path()
-        beside = [file.with_suffix(each) for each in SIDECARS if file.suffix.lower() == ".raw"]
-        if not all(each.resolve().is_relative_to(self.root) for each in (file, *beside)):
-            raise LimitError(
-                name,
-                found="a path outside the folder that this server may read",
-                expected="a path below it, after resolving links",
-                fix="give it relative to that folder, or send the scan in content",
-            )
-        return file
+            prediction = task()
+        except Exception as error:
+            # What was refused at a path is not read a second time, whole, for its digest.
+            known = digest(scan) if isinstance(scan, bytes) else None
+            entry = refused(self.localiser.identity, error, time.perf_counter() - started)
+            self.journal.write({"scan": known, **entry, "facts": facts})
+            raise
+        entry = answered(prediction, time.perf_counter() - started)
+        known = digest(scan) if scan is not None else None
+        self.journal.write({"scan": known, **entry, "facts": facts})
+        return prediction
 
 
 def _raise(error: Exception) -> Prediction:
@@ -212,63 +195,6 @@ def _filled(value: object) -> object:
     if value is None or (isinstance(value, float) and value != value) or value is pd.NA:
         return None
     return None if isinstance(value, str | bytes) and not value else value
-
-
-def _decode(name: str, content: object, most: int) -> bytes:
-    """Return the bytes of ``content``; its size is checked before anything is decoded."""
-    if not isinstance(content, str | bytes | bytearray | memoryview):
-        raise _not_a_scan(name, f"content of type {type(content).__name__}")
-    size = len(content) * 3 // 4 if isinstance(content, str) else len(content)
-    if size > most:
-        raise LimitError(
-            name,
-            found=f"a scan of {size / MB:.0f} MB",
-            expected=f"at most {most / MB:.0f} MB",
-            fix=f"put the scan on shared storage and send its path, or raise {SIZE_VARIABLE}",
-        )
-    if not isinstance(content, str):
-        return bytes(content)
-    try:
-        return base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _not_a_scan(name, "content that is not base64") from error
-
-
-def _content_cases(name: str, content: object, *, most: int, voxels_max: int) -> list[Case]:
-    """Make cases of what came with the request; what its first bytes say decides how."""
-    from vertebra_ml.readers import open_contents
-
-    data = _decode(name, content, most)
-    known = data.startswith(MAGICS) or data[NIFTI_MAGIC] in NIFTI_MAGICS or data[DICOM] == b"DICM"
-    if not known:
-        raise _not_a_scan(name, "bytes of another kind" if data else "no bytes")
-    return open_contents(data, name, voxels_max=voxels_max)
-
-
-def _path_cases(file: Path, name: str, *, voxels_max: int) -> list[Case]:
-    """Make cases of a file or folder; ``name`` takes the place of its own where it is given."""
-    from vertebra_ml.readers import open_cases
-    from vertebra_ml.readers.given import case_name
-
-    cases, own = open_cases([file], voxels_max=voxels_max), case_name(file)
-    ids = [case.id.removeprefix(own) if case.id.startswith(own) else None for case in cases]
-    return [
-        replace(case, id=safe_id(name + end)) if name and end is not None else case
-        for case, end in zip(cases, ids, strict=True)
-    ]
-
-
-def _not_a_scan(name: str, found: str) -> DatasetError:
-    return DatasetError(name, found=found, expected=KINDS, fix="send the file as it is on disk")
-
-
-def _renamed(error: VertebraError, names: dict[str, str]) -> VertebraError:
-    """Say of the caller's names what was said of our files."""
-    texts = {key: str(getattr(error, key)) for key in ("where", "found", "expected", "fix")}
-    for ours, theirs in names.items():
-        texts = {key: text.replace(ours, theirs) for key, text in texts.items()}
-    where = texts.pop("where")
-    return type(error)(where, **texts)
 
 
 def _rows(prediction: Prediction, seconds: float) -> list[dict[str, object]]:

@@ -16,6 +16,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("untimed")
 
+pytest_plugins = ["tests.stores"]  # tracking stores on SQLite and PostgreSQL
+
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "real"
 

@@ -119,7 +119,7 @@ def traces(root: Path, *, markers: Markers = MARKERS, apart_from: Path | None = 
         name = path.relative_to(root).as_posix()
         found += [f"{name}: {element} in its name" for element in _in(name.encode(), markers)]
         if path.is_file():
-            allowed = path.name in ("slices.csv", "slices.json")
+            allowed = path.name in ("slices.csv", "slices.json", ".slices.jsonl")
             known = markers if allowed else {**markers, "SOPInstanceUID": INSTANCE}
             for part, content in _unpacked(name, path.read_bytes()):
                 found += [f"{part}: {element}" for element in _in(content, known)]

@@ -1,10 +1,11 @@
-"""Real MLflow on SQLite: runs that survive a kill, publishing once, promoting and rolling back."""
+"""Real MLflow on SQLite and PostgreSQL: runs that survive a kill, publishing once."""
 
+import getpass
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.stores import fresh_store
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError, ModelError
 from vertebra_ml.tracking.provenance import flat, md5, weights_md5
@@ -29,7 +31,6 @@ SETTINGS: dict[str, Any] = {
     "seed": 7,
     "data_hash": "d41d8",
 }
-KINDS = ("slice_spotter", "two_stage")
 HISTORY = "epoch,loss,validation_mm\n1,0.9,12.5\n2,0.5,4.25\n3,0.4,\n"
 METRICS = {
     "overall": {"median_mm": 1.25, "median_mm_low": 1.0, "gross_rate": 0.01, "p90_mm": None},
@@ -63,11 +64,8 @@ class Place:
     """A store and the files of one trained model."""
 
     root: Path
+    uri: str
     kind: str = "slice_spotter"
-
-    @property
-    def uri(self) -> str:
-        return f"sqlite:///{self.root}/mlflow.db"
 
     @property
     def client(self) -> MlflowClient:
@@ -119,21 +117,17 @@ class Place:
         return [(p.step, p.value) for p in self.client.get_metric_history(run, metric)]
 
 
-@pytest.fixture(scope="module")
-def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return an empty migrated database: making one takes two seconds, copying none."""
-    place = Place(tmp_path_factory.mktemp("fresh"))
-    assert tracking.models(place.uri) == []
-    return (place.root / "mlflow.db").read_bytes()
-
-
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: bytes, request: pytest.FixtureRequest) -> Place:
-    (tmp_path / "mlflow.db").write_bytes(fresh_store)
-    return Place(tmp_path, getattr(request, "param", "slice_spotter"))
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    store, kind = getattr(request, "param", ("sqlite", "slice_spotter"))
+    with fresh_store(store, request, tmp_path) as made:
+        yield Place(tmp_path, made.uri, kind)
 
 
-both_kinds = pytest.mark.parametrize("place", KINDS, indirect=True)
+# Not each kind on each store: what differs by the one does not differ by the other.
+everywhere = pytest.mark.parametrize(
+    "place", [("sqlite", "slice_spotter"), ("postgresql", "two_stage")], indirect=True, ids=str
+)
 
 
 def test_telemetry_is_off() -> None:
@@ -164,6 +158,7 @@ def test_the_numbers_of_a_model_that_names_columns() -> None:
     }  # fmt: skip
 
 
+@everywhere
 def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
     with place.training() as run:
         run.log_epoch(1, {"loss": 0.9, "validation_mm": 12.5})
@@ -181,8 +176,10 @@ def test_a_training_is_live_and_says_where_it_comes_from(place: Place) -> None:
     assert done.data.metrics["overall.median_mm"] == 1.25
     tags = done.data.tags
     assert {tags[key] for key in ("kind", "architecture", "seed", "data_hash", "source")} == {
-        "slice_spotter", "compact", "7", "d41d8", "training",
+        place.kind, "compact", "7", "d41d8", "training",
     }  # fmt: skip
+    assert tags["mlflow.user"] == getpass.getuser()
+    assert "/" not in tags["mlflow.source.name"]
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=Path()
     )
@@ -200,6 +197,7 @@ class Killed(BaseException):
     """Stands for the end of a process: nothing catches it."""
 
 
+@everywhere
 def test_a_killed_training_goes_on_as_the_same_run(place: Place) -> None:
     with pytest.raises(Killed), place.training() as run:  # noqa: PT012
         run.log_epoch(1, {"loss": 0.9})
@@ -210,16 +208,22 @@ def test_a_killed_training_goes_on_as_the_same_run(place: Place) -> None:
         assert run.id == first
         run.log_epoch(2, {"loss": 0.5})  # the epoch after the last checkpoint comes again
         run.log_epoch(3, {"loss": 0.4})
+        run.log_model_folder(place.model())
     assert place.curve(first, "epoch/loss") == [(1, 0.9), (2, 0.5), (3, 0.4)]
     with place.training() as run:
-        assert run.id != first  # a training that ended well is over
+        assert run.id == first  # killed before DVC noted its end: not a second run
+    assert place.publish().run == first
+    with place.training() as run:
+        assert run.id != first  # a training that was judged is over
 
 
 def test_other_settings_are_another_run(place: Place) -> None:
     with pytest.raises(Killed), place.training() as run:
         raise Killed
+    place.client.update_run(run.id, status="RUNNING")  # as a kill -9 leaves it
     with place.training(seed=8) as other:
         assert other.id != run.id
+    assert place.client.get_run(run.id).info.status == "KILLED"
 
 
 def test_a_broken_state_file_is_no_obstacle(place: Place) -> None:
@@ -232,7 +236,7 @@ def test_a_broken_state_file_is_no_obstacle(place: Place) -> None:
     assert len(place.runs()) == 4
 
 
-@both_kinds
+@everywhere
 def test_publish_replays_what_was_trained_elsewhere(place: Place) -> None:
     published = place.publish()
     (run,) = place.runs()
@@ -264,7 +268,7 @@ def test_another_model_carried_along_is_another_version(tmp_path: Path) -> None:
     assert len(seen) == 3
 
 
-@both_kinds
+@everywhere
 def test_publish_completes_the_run_of_a_training(place: Place) -> None:
     with place.training() as run:
         run.log_epoch(1, {"loss": 0.9})
@@ -275,6 +279,7 @@ def test_publish_completes_the_run_of_a_training(place: Place) -> None:
     assert place.curve(run.id, "epoch/loss") == [(1, 0.9), (2, 0.5), (3, 0.4)]
 
 
+@everywhere
 def test_publishing_twice_doubles_nothing(place: Place) -> None:
     first = place.publish()
     assert place.publish() == first
@@ -293,6 +298,7 @@ def test_other_weights_are_another_version_and_a_new_evaluation_is_not(place: Pl
     assert place.client.get_run(again.run).data.metrics["median_mm"] == 1.0
 
 
+@everywhere
 def test_publish_after_a_kill_between_its_steps(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +317,7 @@ def test_publish_after_a_kill_between_its_steps(
     assert len(place.client.search_logged_models([experiment])) == 1
 
 
+@everywhere
 def test_two_publish_at_once(place: Place) -> None:
     place.model()
     place.reports({"passed": True})
@@ -356,6 +363,7 @@ def test_without_a_verdict_nothing_is_registered(place: Place) -> None:
     assert not place.versions()
 
 
+@everywhere
 def test_a_later_failure_withdraws_the_gate(place: Place) -> None:
     place.publish()
     with pytest.raises(GateError):
@@ -375,49 +383,7 @@ def test_an_incomplete_model_folder_is_refused(place: Place, missing: str) -> No
         )  # fmt: skip
 
 
-@both_kinds
-def test_promote_and_rollback(place: Place) -> None:
-    for weights in (b"one", b"two", b"three"):
-        place.publish(weights)
-    assert tracking.promote(NAME, version="1", reason="first", uri=place.uri) == "1"
-    assert tracking.promote(NAME, reason="better on L3", uri=place.uri) == "3"
-    assert _aliases(place) == {"production": "3", "previous": "1"}
-    tags = place.client.get_model_version(NAME, "3").tags
-    assert tags["promoted_because"] == "better on L3"
-    assert tags["promoted_instead_of"] == "1"
-    assert tags["promoted_by"]
-    assert tags["promoted"].endswith("UTC")
-    assert tracking.promote(NAME, version="3", reason="again", uri=place.uri) == "3"
-    assert _aliases(place) == {"production": "3", "previous": "1"}  # not lost by repeating
-    assert tracking.rollback(NAME, reason="wrong in T12", uri=place.uri) == "1"
-    assert _aliases(place) == {"production": "1", "previous": "3"}
-    assert place.client.get_model_version(NAME, "1").tags["promoted_because"] == (
-        "rollback: wrong in T12"
-    )
-
-
-def _aliases(place: Place) -> dict[str, str]:
-    held = place.client.get_registered_model(NAME).aliases
-    return {alias: str(version) for alias, version in held.items()}
-
-
-def test_refusals_of_promotion(place: Place) -> None:
-    with pytest.raises(ModelError, match="found versions none"):
-        tracking.promote("nobody", reason="r", uri=place.uri)
-    place.publish()
-    with pytest.raises(ModelError, match="empty reason"):
-        tracking.promote(NAME, reason=" ", uri=place.uri)
-    with pytest.raises(ModelError, match="version 9: found versions 1"):
-        tracking.promote(NAME, version="9", reason="r", uri=place.uri)
-    tracking.promote(NAME, reason="r", uri=place.uri)
-    with pytest.raises(ModelError, match="no earlier version"):
-        tracking.rollback(NAME, reason="r", uri=place.uri)
-    place.client.delete_model_version_tag(NAME, "1", "gate")
-    with pytest.raises(GateError, match="gate=unknown"):
-        tracking.promote(NAME, version="1", reason="r", uri=place.uri)
-
-
-@both_kinds
+@everywhere
 def test_models_lists_and_fetch_finds(place: Place) -> None:
     published = place.publish()
     place.publish(b"two")

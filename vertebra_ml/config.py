@@ -5,37 +5,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from vertebra_ml.anatomy import RANK
 from vertebra_ml.errors import ModelError
+from vertebra_ml.sections import (
+    Choices,
+    Count,
+    Fraction,
+    Levels,
+    Monitor,
+    Positive,
+    Promotion,
+    Range,
+    Search,
+    Section,
+    SomeLevels,
+    Tracking,
+    Tuning,
+)
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-def _known_level(level: str) -> str:
-    if level not in RANK:
-        raise ValueError(f"{level!r} is no vertebra (C1..C7, T1..T13, L1..L6)")
-    return level
-
-
-def _each_once(levels: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(levels)) < len(levels):
-        raise ValueError("a level is given twice")
-    return levels
-
-
-Level = Annotated[str, AfterValidator(_known_level)]
-Levels = Annotated[tuple[Level, ...], AfterValidator(_each_once)]
-SomeLevels = Annotated[Levels, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, complete, nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["Choices", "Monitor", "Params", "Projection", "Range", "Search", "Section", "load"]
 
 
 class Data(Section):
@@ -112,6 +101,12 @@ class Projection(Section):
             "body_threshold_hu": self.body_threshold_hu,
             "slab_mm": self.sagittal_slab_mm,
         }
+
+
+class Project(Section):
+    """Who projects the data's scans: a cluster's workers, where its scheduler is named."""
+
+    scheduler: str
 
 
 class SliceSpotter(Section):
@@ -191,14 +186,6 @@ class Gate(Section):
     two_stage: ColumnGate
 
 
-class Tracking(Section):
-    """The tracking server and the names of registered models, by kind."""
-
-    uri: str
-    experiment: str
-    registered: dict[str, str]
-
-
 class Params(Section):
     """All of ``params.yaml``."""
 
@@ -209,9 +196,13 @@ class Params(Section):
     phantoms: Phantoms
     samples: Samples
     projection: Projection
+    project: Project
     models: Models
     evaluate: Evaluate
     gate: Gate
+    promotion: Promotion
+    tuning: Tuning
+    monitor: Monitor
     tracking: Tracking
 
 

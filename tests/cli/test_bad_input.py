@@ -18,6 +18,7 @@ from tests.bad.kind import LOCATE
 from tests.bad_inputs import BAD, LINE, make, make_all
 from tests.layouts import Grid, dicom_folder, make_scan
 from vertebra_ml.cli import app
+from vertebra_ml.many.journal import NAME
 from vertebra_ml.readers.writers import write_nifti
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_the_good_ones_are_finished_and_nothing_else_is_written(batch: Told) -> 
     assert {entry["case"] for entry in document["cases"]} == set(GOOD)
     assert len(set(document["failures"])) == len(KINDS)
     assert all(LINE.fullmatch(line) for line in document["failures"])
-    expected = ["slices.csv", "slices.json", *(f"{name}.png" for name in GOOD)]
+    expected = [NAME, "slices.csv", "slices.json", *(f"{name}.png" for name in GOOD)]
     assert sorted(path.name for path in batch.folder.rglob("*")) == sorted(expected)
 
 

@@ -30,7 +30,7 @@ CHANGES = {
     "models.two_stage.detection.batch": 1, "models.two_stage.identification.epochs": 1,
     "models.two_stage.identification.steps_per_epoch": 1,
     "models.two_stage.identification.batch": 1,
-    "evaluate.phantoms": 1, "evaluate.bootstrap": 50,
+    "evaluate.phantoms": 1, "evaluate.bootstrap": 50, "monitor.phantoms": 1,
     "gate.two_stage.id_rate_min": 0.0, "gate.two_stage.mean_mm_max": 1e6,
     "gate.two_stage.off_by_one_max": 1.0, "gate.two_stage.all_right_min": 0.0,
     "gate.median_mm_max": 1e6, "gate.gross_rate_max": 1.0, "gate.presence_min": 0.0,

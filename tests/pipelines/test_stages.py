@@ -46,8 +46,10 @@ STAGES = _stages()
 
 LEFT_OUT = {
     "vertebra_ml.config": "it mirrors params.yaml, whose values DVC follows one by one",
-    "vertebra_ml.disk": "the words of a refusal change no product",
     "vertebra_ml.errors": "the words of a refusal change no product",
+    "vertebra_ml.refused": "... nor do these",
+    "vertebra_ml.leash": "it ends a process whose owner was killed, and changes no product",
+    "vertebra_ml.many": "which process does the work changes no product",
     "vertebra_ml.tracking": "it watches a training and its products, and changes neither",
 }
 JUDGES = {

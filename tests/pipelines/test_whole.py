@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.conftest import Run, change_params
+from vertebra_ml.monitor.reference import read_reference
 
 KINDS = ("slice_spotter", "two_stage")
-STAGES = ("index", "validate", "split", "project", "phantoms", "samples",
-          *(f"{stage}@{kind}" for stage in ("train", "evaluate", "publish") for kind in KINDS),
-          )  # fmt: skip
+OF_A_KIND = ("train", "evaluate", "reference", "publish")
+STAGES = ("index", "validate", "split", "project", "phantoms", "samples", "expected",
+          *(f"{stage}@{kind}" for stage in OF_A_KIND for kind in KINDS))  # fmt: skip
 
 
 def _ran(text: str) -> set[str]:
@@ -29,6 +30,10 @@ def test_repro(project: Path, run: Run) -> None:
     for gate in (*gates, *(f"{what}-{kind}" for what in ("inputs", "metrics") for kind in KINDS)):
         verdict = project / "reports" / "validation" / f"{gate}.verdict.json"
         assert json.loads(verdict.read_text())["passed"], gate
+    for kind in KINDS:
+        reference = read_reference(project / "reports" / kind / "reference.csv")
+        assert set(reference["form"]) == {"ct", "mips"}
+        assert reference["levels_found"].notna().sum() >= 2, "no scan of the test part was joined"
     second = run("dvc", "repro")
     assert second.returncode == 0
     assert _ran(second.stdout) == set()

@@ -5,7 +5,7 @@ Exit status: 0 all done; 1 some case failed or a check did not pass; 2 wrong usa
 
 import typer
 
-from vertebra_ml.cli import columns, data, measure, registry, scans
+from vertebra_ml.cli import columns, data, measure, monitoring, registry, scans, store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,3 +22,6 @@ app.command()(data.check)
 app.command(name="models")(registry.list_models)
 app.command()(registry.promote)
 app.command()(registry.rollback)
+app.command()(store.store)
+app.command()(registry.audit)
+app.command()(monitoring.monitor)

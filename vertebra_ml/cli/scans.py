@@ -7,6 +7,7 @@ import typer
 
 from vertebra_ml.agreement import LIMIT_MM
 from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.cli.progress import Progress
 from vertebra_ml.cli.talk import (
     PARAMS,
     Settings,
@@ -21,6 +22,9 @@ from vertebra_ml.errors import DatasetError
 from vertebra_ml.outputs import DEFAULT, FORMATS, check_folder, check_formats
 
 if TYPE_CHECKING:
+    from vertebra_ml.landmarks import ModelIdentity
+    from vertebra_ml.many.asked import Asked
+    from vertebra_ml.many.scans import Engine
     from vertebra_ml.models import Localiser
 
 PRODUCTION = "models:/vertebra-slice-spotter@production"
@@ -95,6 +99,23 @@ Second = Annotated[
 ]
 
 
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Processes; 0: as many as there are cores, memory and scans for.",
+    ),
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        help="A Dask scheduler, such as tcp://127.0.0.1:8786: its workers do the scans.",
+        metavar="ADDRESS",
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Do again what is done already.")]
+
+
 @one_line_errors
 def locate(
     scans: Scans,
@@ -112,6 +133,9 @@ def locate(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw both views with the levels: OUT/CASE.png.")
     ] = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = "",
+    again: Again = False,
 ) -> None:
     """Find levels in scans: which slice is L3, which T12, in mm and by number; or every vertebra.
 
@@ -133,18 +157,28 @@ def locate(
 
     A level that is not in the scan is found = false with empty coordinates, never a guess. A scan
     that cannot be read is one line here; the others are finished, and the exit status is 1.
-    """
-    from vertebra_ml.batch import locate_all
-    from vertebra_ml.intake import expand
 
+    The same command repeated goes on after a kill: a scan that is missing, failed or has changed is
+    done, and one that is done is not, unless --again.
+    """
+    from vertebra_ml.intake import expand
+    from vertebra_ml.many.scans import Wanted, locate_many
+
+    if workers and scheduler:
+        raise typer.BadParameter("found --workers and --scheduler; expected one of the two")
     check_folder(out)
-    names, cases = formats.split(","), expand(scans)
-    localiser = _asked(localiser_of(model), levels, beside, beside_mm)
-    with bar(len(cases), "locate") as progress:
-        rows, failures = locate_all(
-            localiser, cases, out=out, formats=names, overlay=overlay, on_progress=progress.update
+    names = formats.split(",")
+    cases = expand([scan.absolute() for scan in scans] if scheduler else scans)
+    asked = _asked(model, levels, beside, beside_mm)
+    wanted = Wanted(out, names, overlay, asked.mark, again)
+    with Progress(len(cases), "locate") as progress:
+        located, failures = locate_many(
+            cases,
+            wanted,
+            _engine(asked, (model, beside), workers, scheduler),
+            on_progress=progress.update,
+            on_resume=progress.resume,
         )
-    located = len({row["case"] for row in rows})
     where = out / "slices.csv" if "csv" in names else out
     typer.echo(f"{located} of {len(cases)} scans located: {where}")
     finish(failures)
@@ -178,17 +212,33 @@ def localiser_of(model: str) -> "Localiser":
     with quiet_start():
         from vertebra_ml.models import load_model
 
-        if not model.startswith("models:/"):
-            return load_model(Path(model))
+        return load_model(*_folder_of(model))
+
+
+def _folder_of(model: str) -> "tuple[Path, ModelIdentity | None]":
+    """Return a model's folder and who it is, fetched where it is a name in the registry."""
+    if not model.startswith("models:/"):
+        return Path(model), None
+    with quiet_start():
         from vertebra_ml import tracking
 
-        return load_model(*tracking.fetch(model))
+        return tracking.fetch(model)
 
 
-def _asked(model: "Localiser", levels: str, beside: str, limit_mm: float) -> "Localiser":
+def _asked(model: str, levels: str, beside: str, limit_mm: float) -> "Asked":
     """Return the model as it is asked: of some levels, beside another one, or as it is."""
-    from vertebra_ml.asking import Beside, Only
+    from vertebra_ml.many.asked import Asked, Model
 
-    if levels:
-        model = Only(model, levels.split(","))
-    return Beside(model, localiser_of(beside), limit_mm) if beside else model
+    second = Model(*_folder_of(beside)) if beside else None
+    few = tuple(levels.split(",")) if levels else ()
+    return Asked(Model(*_folder_of(model)), few, second, limit_mm)
+
+
+def _engine(asked: "Asked", names: tuple[str, str], workers: int, scheduler: str) -> "Engine":
+    """Return who does the scans: a cluster, processes of this machine, or this process."""
+    from vertebra_ml.many import engines
+
+    if scheduler:
+        return engines.elsewhere(asked, scheduler)
+    by_model = dict(zip((asked.model, asked.beside), names, strict=True))
+    return engines.here(asked, lambda: asked.ask(lambda m: localiser_of(by_model[m])), workers)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vertebra_ml.disk import disk_words
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.readers import LAYOUTS
+from vertebra_ml.refused import in_words
 
 if TYPE_CHECKING:
     from vertebra_ml.config import Params
@@ -40,7 +40,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             _tell(error)
             raise typer.Exit(1) from None
         except OSError as error:  # a disk that is full, a folder that may not be written
-            _tell(disk_words(error))
+            _tell(in_words(error))
             raise typer.Exit(1) from None
 
     return told
@@ -123,7 +123,7 @@ def collected(failures: list[str], where: Path) -> Iterator[None]:
         text, name = str(error), " ".join(str(where).split())
         failures.append(text if name in text else f"{name}: {text}")
     except OSError as error:
-        failures.append(disk_words(error, where))
+        failures.append(in_words(error, where))
 
 
 def finish(failures: Sequence[str]) -> None:

@@ -1,8 +1,10 @@
 """Where a number comes from: code, data and weights, as short strings for tags."""
 
+import getpass
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +19,7 @@ READ_AT_ONCE = 1 << 20  # bytes
 
 SERVING_PACKAGES = (
     "mlflow", "keras", "tensorflow-cpu", "tensorflow", "numpy", "pandas", "pyarrow", "scipy",
-    "nibabel", "isal", "pydicom", "pydantic", "pyyaml", "psutil",
+    "nibabel", "isal", "pydicom", "pydantic", "pyyaml", "psutil", "uvloop",
 )  # fmt: skip
 """What the served model imports, directly or through the packed library."""
 
@@ -57,14 +59,27 @@ def folder_md5(folder: Path) -> str:
 
 
 def code_tags(project: Path) -> dict[str, str]:
-    """Return ``git_commit``, ``git_state`` (clean or changed) and ``dvc_lock_md5`` of a project."""
+    """Return ``git_commit``, ``git_state`` (clean or changed) and ``dvc_lock_md5`` of a project.
+
+    And who did it with which program, under MLflow's own names: columns of its pages.
+    """
     changed = _git(project, "status", "--porcelain", "--untracked-files=no")
     state = UNKNOWN if changed is None else ("changed" if changed else "clean")
     return {
         "git_commit": _git(project, "rev-parse", "HEAD") or UNKNOWN,
         "git_state": state,
         "dvc_lock_md5": md5(project / "dvc.lock"),
+        "mlflow.user": user(),
+        "mlflow.source.name": Path(sys.argv[0]).name,
     }
+
+
+def user() -> str:
+    """Return the login name; ``unknown`` where a container's user id has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return UNKNOWN
 
 
 def _git(project: Path, *words: str) -> str | None:

@@ -12,13 +12,13 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 import vertebra_ml
 from vertebra_ml.errors import GateError, ModelError, VertebraError
 from vertebra_ml.tracking.example import example_row
+from vertebra_ml.tracking.inputs import INPUTS_TAG, evaluated_on
 from vertebra_ml.tracking.provenance import (
     code_tags,
     folder_md5,
@@ -30,6 +30,7 @@ from vertebra_ml.tracking.provenance import (
 from vertebra_ml.tracking.registry import ARTIFACT, versions
 from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_name, set_tags
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
+from vertebra_ml.tracking.trouble import in_one_line
 
 DECISIVE = (
     "median_mm", "mean_mm", "p90_mm", "median_slices", "gross_rate", "off_by_one_rate",
@@ -42,6 +43,8 @@ NAMED = (
 """Of models that name whole columns, over all labelled vertebrae."""
 LEVELS_MAX = 8
 """Of a model that answers more, no level has columns of its own: there would be hundreds."""
+ANSWERED = "answered"
+"""Tag of a packed model that was tried."""
 METRICS, VERDICTS, HISTORY = "metrics.json", "*verdict.json", "history.csv"
 
 
@@ -55,6 +58,7 @@ class Published:
     weights_md5: str
 
 
+@in_one_line()
 def publish(
     folder: Path, reports: Path, *, uri: str | None, experiment: str, registered: str, code: Path
 ) -> Published:
@@ -130,7 +134,9 @@ def _fill_run(
     if run.data.tags.get("reports_md5") != state:
         client.log_artifacts(run_id, str(reports), "reports")
     kept = {key: value for key, value in code_tags(Path()).items() if key not in run.data.tags}
-    set_tags(client, run_id, {**kept, "gate": gate, "reports_md5": state})
+    made = evaluated_on(Path(), reports)
+    known = {INPUTS_TAG: made} if made else {}
+    set_tags(client, run_id, {**kept, **known, "gate": gate, "reports_md5": state})
     if run.info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
 
@@ -166,9 +172,9 @@ def _ensure_logged_model(
     )
     for model in found:
         if model.status == "READY":
+            _try(client, model.model_uri, model.model_id)
             return str(model.model_uri)
         client.delete_logged_model(model.model_id)  # left half written by a kill
-    example = pd.DataFrame([example_row()])
     with mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -176,23 +182,28 @@ def _ensure_logged_model(
             artifacts={ARTIFACT: str(folder)},
             code_paths=[str(Path(vertebra_ml.__file__).parent)],
             signature=signature(),
-            input_example=example,
+            input_example=pd.DataFrame([example_row()]),
             pip_requirements=requirements(),
             tags={"weights_md5": weights},
         )
-    _try(client, info, example)
+    _try(client, info.model_uri, info.model_id)
     return str(info.model_uri)
 
 
-def _try(client: MlflowClient, info: ModelInfo, example: pd.DataFrame) -> None:
+def _try(client: MlflowClient, uri: str, model: str) -> None:
     """Let the packed model answer the example; MLflow itself would only warn of one that cannot.
+
+    Only once: a tag says so. One that a kill left untried is tried by whoever comes next.
 
     Raises ModelError, and forgets the packed model, where it does not answer.
     """
+    if ANSWERED in client.get_logged_model(model).tags:
+        return
     try:
-        mlflow.pyfunc.load_model(info.model_uri).predict(example)
+        mlflow.pyfunc.load_model(uri).predict(pd.DataFrame([example_row()]))
+        client.set_logged_model_tags(model, {ANSWERED: "its example"})
     except (MlflowException, VertebraError, ImportError) as error:
-        client.delete_logged_model(info.model_id)
+        client.delete_logged_model(model)
         raise ModelError(
             "packed model",
             found=f"{type(error).__name__}: {error}",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Metric, Param, Run, RunTag
 
+import vertebra_ml
 from vertebra_ml.tracking.provenance import code_tags, flat, weights_md5
 from vertebra_ml.tracking.store import experiment_id, open_store
+from vertebra_ml.tracking.trouble import in_one_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 TAGS_OF_SETTINGS = ("kind", "architecture", "seed", "data_hash")
+TRAINING, CODE, JUDGED = "training", "code_md5", "gate"
+"""Tags: the name of a training, the library it ran, and what ``publish`` says of it in the end."""
 EPOCH_PREFIX = "epoch/"
 """Before the names of per-epoch metrics: MLflow's pages draw them in a group of their own."""
 DIGEST_LENGTH = 12  # characters; MLflow takes at most 36
@@ -72,28 +76,31 @@ def start_training_run(
     kind : model kind, e.g. ``slice_spotter``.
     settings : what ``model.json`` will say: ``settings`` (the model's own), ``projection``,
         ``seed``, ``data_hash``; flattened into the run's params.
-    state : small file that keeps the run's id while it is open. It must lie outside the stage's
-        outputs, which DVC removes; other settings than those it was written for start a new run.
+    state : small file that names the training, written before its run begins. It must lie outside
+        the stage's outputs, which DVC removes; other settings than those it was written for are
+        another training.
     table : the cases trained on, one a row; only its digest and profile are stored.
 
-    A training that raises leaves its run FAILED and the state in place, so that the next try
-    continues it; one that ends well leaves it FINISHED and removes the state.
+    A training that raises leaves its run FAILED, and the next try continues it. One that ends well
+    leaves it FINISHED; it is over once ``publish`` has judged it. Done again before that, by the
+    same code (DVC was killed before it noted the end), it is the same run still.
     """
     client = open_store(uri)
-    values = {"kind": kind, **settings}
-    known = _resumable(client, state, values)
-    tags = {**_tags(values), "source": "training", **code_tags(Path())}
-    if known is None:
+    values, code = {"kind": kind, **settings}, _code_md5()
+    with in_one_line():
         place = experiment_id(client, experiment)
-        known = client.create_run(place, run_name=run_name(values), tags=tags).info.run_id
+        training = _named(client, place, state, values)
+        known = _begun(client, place, training, code)
+        if known is None:
+            about = {"source": "training", TRAINING: training, CODE: code}
+            tags = {**_tags(values), **about, **code_tags(Path())}
+            known = client.create_run(place, run_name=run_name(values), tags=tags).info.run_id
         log_params(client, known, values)
-        _write_state(state, known, values)
-    client.update_run(known, status="RUNNING")
-    with mlflow.start_run(run_id=known, log_system_metrics=True):
-        if table is not None:
-            _log_table(client, known, table, str(values.get("data_hash", "")))
-        yield TrainingRun(known, client)
-    state.unlink(missing_ok=True)
+        client.update_run(known, status="RUNNING")
+        with mlflow.start_run(run_id=known, log_system_metrics=True):
+            if table is not None:
+                _log_table(client, known, table, str(values.get("data_hash", "")))
+            yield TrainingRun(known, client)
 
 
 def run_name(values: Mapping[str, Any]) -> str:
@@ -160,22 +167,53 @@ def _tags(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(facts[key]) for key in TAGS_OF_SETTINGS if key in facts}
 
 
-def _resumable(client: MlflowClient, state: Path, values: Mapping[str, Any]) -> str | None:
-    """Return the run that ``state`` names, where it is of these settings and still exists."""
+def _named(client: MlflowClient, place: str, state: Path, values: Mapping[str, Any]) -> str:
+    """Return the name of the training with these settings: that of ``state``, or a new one.
+
+    It stands in ``state`` before a run bears it, so that a kill in between loses neither. A run of
+    other settings that a kill left there, and that nobody will go on with, says so from now on.
+    """
     try:
         kept = json.loads(state.read_text())
-        run = client.get_run(kept["run"])
-    except (OSError, ValueError, KeyError, TypeError, MlflowException):
-        return None  # no state, or of another store: a new run is right
-    same = kept.get("values") == _comparable(values) and run.info.status != "FINISHED"
-    return str(kept["run"]) if same and run.info.lifecycle_stage == "active" else None
-
-
-def _write_state(state: Path, run_id: str, values: Mapping[str, Any]) -> None:
+        before, same = str(kept["training"]), kept["values"] == _comparable(values)
+    except (OSError, ValueError, KeyError, TypeError):
+        before, same = "", False  # none yet, or not ours
+    if same:
+        return before
+    for run in _of_training(client, place, before) if before else ():
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+    name = uuid.uuid4().hex
     state.parent.mkdir(parents=True, exist_ok=True)
     partial = state.with_name(f"{state.name}.part")
-    partial.write_text(json.dumps({"run": run_id, "values": _comparable(values)}))
+    partial.write_text(json.dumps({"training": name, "values": _comparable(values)}))
     partial.replace(state)
+    return name
+
+
+def _of_training(client: MlflowClient, place: str, training: str) -> list[Run]:
+    """Return the newest run of a training, in a list of one or none."""
+    said = f"tags.{TRAINING} = '{training}'"
+    return list(client.search_runs([place], said, order_by=["start_time DESC"], max_results=1))
+
+
+def _begun(client: MlflowClient, place: str, training: str, code: str) -> str | None:
+    """Return the run of a training that is not over yet, in whatever state a kill left it."""
+    found = _of_training(client, place, training)
+    if not found:
+        return None
+    tags = found[0].data.tags
+    over = found[0].info.status == "FINISHED" and (JUDGED in tags or tags.get(CODE) != code)
+    return None if over else str(found[0].info.run_id)
+
+
+def _code_md5() -> str:
+    """Return one MD5 over the library's source: a commit says little of a changed tree."""
+    package = Path(vertebra_ml.__file__).parent
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _comparable(values: Mapping[str, Any]) -> dict[str, str]:

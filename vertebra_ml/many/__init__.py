@@ -1,0 +1,1 @@
+"""Many scans: by several processes here or on a cluster, resumed where a run was cut off."""
