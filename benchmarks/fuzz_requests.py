@@ -96,8 +96,9 @@ def prepare(root: Path) -> None:
     (root.parent / OUTSIDE).write_bytes(
         gzip.compress(nifti_of(Volume(scan.array + 1, scan.affine)), 1)
     )
-    (root / "out.nii.gz").symlink_to(root.parent / OUTSIDE)
-    (root / "out").symlink_to(root.parent)
+    for name, target in (("out.nii.gz", root.parent / OUTSIDE), ("out", root.parent)):
+        (root / name).unlink(missing_ok=True)  # left by other tests of the same server
+        (root / name).symlink_to(target)
 
 
 def fuzz(served: Served, count: int, seed: int, progress: Any = None) -> Fuzzed:

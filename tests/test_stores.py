@@ -153,12 +153,13 @@ def test_a_server_store_without_a_root_is_refused(
 
 
 def test_a_folder_that_cannot_be_written_is_told(store: Store, tmp_path: Path) -> None:
-    made = make_ready(store.uri, experiment="tests", artifacts="").artifacts
+    # An experiment of its own: the root is one for all tests of the server.
+    made = make_ready(store.uri, experiment="shut", artifacts="").artifacts
     folder = Path(made.removeprefix("file://"))
     folder.rmdir()
     folder.write_text("a file where a folder should be")
     with pytest.raises(ModelError, match="every member of the group can write"):
-        make_ready(store.uri, experiment="tests", artifacts="")
+        make_ready(store.uri, experiment="shut", artifacts="")
     folder.unlink()
 
 

@@ -23,10 +23,10 @@ class Lanes:
         self.most = 0
 
     def lanes(self) -> Sequence[Hashable]:
-        for lane in list(self.held):
-            self._do(lane)
         if not self.names:
             raise CrewError("lanes", found="none", expected="one", fix="start it")
+        for lane in list(self.held):
+            self._do(lane)
         return list(self.names)
 
     def send(self, lane: Hashable, job: Job) -> "Future[str]":
@@ -95,6 +95,15 @@ def test_the_second_try_is_on_a_lane_of_its_own() -> None:
     found = results(crew, jobs(8))
     assert {number for number, result in found.items() if not result} == {0, 1}
     assert len(crew.names) == 2
+
+
+def test_what_waits_behind_a_killer_is_done_before_it_is_tried_again() -> None:
+    """With as many lanes as it takes down, all else must be done: none is left afterwards."""
+    crew = Lanes("AB", killers=[0], depth=3)
+    found = results(crew, jobs(7))
+    assert found.pop(0) == ""
+    assert found == {n: f"done {n}" for n in range(1, 7)}
+    assert not crew.names
 
 
 def test_a_job_that_was_lost_comes_last() -> None:

@@ -72,13 +72,18 @@ def test_a_model_is_its_files_who_it_is_and_what_it_is_asked(tmp_path: Path) -> 
     assert Asked(Model(twin, ModelIdentity("k", "1"))).mark == marks[0]
     (folder / "model.json").write_text("{ }")
     assert Asked(model).mark != marks[0]
+    (twin / "anchor").mkdir()
+    (twin / "anchor" / "model.json").write_text("{}")  # a model that is carried along
+    assert Asked(Model(twin, ModelIdentity("k", "1"))).mark != marks[0]
 
 
 def test_a_worker_of_other_code_refuses(tmp_path: Path) -> None:
-    (tmp_path / "model.json").write_text("{}")
+    (tmp_path / "anchor").mkdir()
+    for name in ("model.json", "anchor/model.json"):
+        (tmp_path / name).write_text("{}")
     asked = Asked(Model(tmp_path))
     packed = Packed.of(asked)
-    assert packed.files == ({"model.json": b"{}"},)
+    assert packed.files == ({"anchor/model.json": b"{}", "model.json": b"{}"},)
     assert packed.mark == asked.mark == Packed.of(asked).mark
     assert packed.code == code_mark()
     with pytest.raises(ModelError, match="expected the same as here"):

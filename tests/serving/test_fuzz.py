@@ -6,7 +6,7 @@ from benchmarks.fuzz_requests import fuzz
 from benchmarks.served import Served
 
 pytestmark = pytest.mark.server
-COUNT, SEED = 150, 7
+COUNT, SEED = 600, 7
 
 
 def test_bad_requests_are_answered_and_nothing_else_happens(served: Served) -> None:

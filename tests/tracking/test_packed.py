@@ -83,7 +83,8 @@ def test_it_answers(packed: Packed, folder: Path, caplog: pytest.LogCaptureFixtu
     assert answer.landmarks["T12"][2] >= 2 * VOLUME.array.size  # the file was there
     assert (answer.model.kind, answer.model.version) == ("fake", "1")
     image = np.zeros((6, 4), np.int16)
-    pair = MipPair(*(Mip(image, (1.0, 1.0), (0.0, 0.0), view) for view in ("frontal", "sagittal")))
+    views = (Mip(image, (1.0, 1.0), (0.0, 0.0), view) for view in ("frontal", "sagittal"))
+    pair = MipPair(*views, spine_mm=(0.0, 0.0))
     source = Source(VOLUME.affine, VOLUME.array.shape)
     assert packed.locate_mips(pair, source, "b").landmarks.labels == ("T12",)
     for case, told in (("fails", "one line and another"), ("which", str(folder.parents[1]))):

@@ -41,10 +41,13 @@ class Model:
         return digest(asdict(self.identity) if self.identity else str(self.folder), contents)
 
     def files(self) -> Files:
-        """Return the content of its files; none where it is no folder."""
+        """Return the content of its files by path below it, those of a model that it carries too.
+
+        None where it is no folder.
+        """
         try:
-            paths = sorted(path for path in self.folder.iterdir() if path.is_file())
-            return {path.name: path.read_bytes() for path in paths}
+            paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+            return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
         except OSError:
             return {}
 
@@ -112,7 +115,7 @@ class Packed:
     def _loaded(self, model: Model, scratch: Path) -> Localiser:
         number = 0 if model is self.asked.model else 1
         folder = scratch / str(number)
-        folder.mkdir(exist_ok=True)
         for name, content in self.files[number].items():
-            (folder / Path(name).name).write_bytes(content)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         return load_model(folder, model.identity)

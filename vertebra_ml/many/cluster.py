@@ -17,6 +17,8 @@ from typing import Any, Final, Self
 from vertebra_ml.many.crew import CrewError, Job, Lost
 
 CONNECT_S: Final = 20
+SCATTER_S: Final = 5
+"""How long a worker that has just gone is waited for, to give it what all jobs share."""
 PATIENCE_S: Final = 60.0
 """How long a scheduler may be without any worker."""
 LOSSES: Final = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError")
@@ -121,7 +123,7 @@ class ClusterCrew:
         """Return a handle on what all jobs share, sent to this worker once."""
         held = self._shared.get(lane)
         if held is None or held[0] is not shared:
-            handle = self._client.scatter(shared, workers=[lane], hash=False)
+            handle = self._client.scatter(shared, workers=[lane], hash=False, timeout=SCATTER_S)
             held = self._shared[lane] = (shared, handle)
         return held[1]
 

@@ -1,8 +1,8 @@
 """Jobs given one by one to processes that may be lost: their jobs are done again elsewhere.
 
 A lane is one such process. Who is lost while it works on a job gives it back; a job that has lost
-two lanes is at fault itself, and is not tried a third time. A job that was given back is tried
-alone, so that no other is blamed with it.
+two lanes is at fault itself, and is not tried a third time. Blamed is the job that the lane was at,
+not one that waited there behind it; it is tried alone then, so that no other is blamed with it.
 """
 
 import time
@@ -112,20 +112,32 @@ class _Board:
             time.sleep(PAUSE_S if self.waiting else 0)
             return
         done, _ = wait(self.running, timeout=self.crew.pulse_s, return_when=FIRST_COMPLETED)
-        for future in done:
-            lane, job = self.running.pop(future)
+        for future in sorted(done, key=list(self.running).index):
+            if future not in self.running:  # given back, with the lane of another
+                continue
+            lane, job = self.running[future]
             error = future.exception()
             if isinstance(error, BrokenExecutor):
-                self.crew.lose(lane)
-                self._losses[job.number] += 1
-                if self._losses[job.number] < LOSSES_MAX:
-                    self.waiting.append(job)
-                    continue
-                error = Lost()
+                yield from self._lost(lane)
+                continue
             if error is not None and not isinstance(error, Exception):
                 raise error
+            del self.running[future]
             self._in_vain = 0
             yield job, error or future.result()
+
+    def _lost(self, lane: Hashable) -> Iterator[tuple[Job, str | Exception]]:
+        """Take back the jobs of a lane: the first of them is blamed, the others go first."""
+        self.crew.lose(lane)
+        theirs = [each for each, (place, _) in self.running.items() if place == lane]
+        lost = [self.running.pop(each)[1] for each in theirs if not _answered(each)]
+        self.waiting.extendleft(reversed(lost[1:]))
+        for blamed in lost[:1]:
+            self._losses[blamed.number] += 1
+            if self._losses[blamed.number] < LOSSES_MAX:
+                self.waiting.append(blamed)
+            else:
+                yield blamed, Lost()
 
     def _send(self, lane: Hashable, job: Job) -> None:
         try:
@@ -149,3 +161,8 @@ class _Board:
             return False
         taken = sum(other.size for _, other in self.running.values())
         return not self.running or taken + job.size <= self.crew.budget
+
+
+def _answered(future: "Future[str]") -> bool:
+    """Return whether a job ended before its lane did, well or not."""
+    return future.done() and not isinstance(future.exception(), BrokenExecutor)
