@@ -27,6 +27,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 # The store of params.yaml, as every command of ours takes it; the environment's before that.
+serve: export VERTEBRA_ML_OUTSIDE ?= $(shell awk '$$1 == "outside:" {print $$2}' params.yaml)
 ui serve container: export MLFLOW_TRACKING_URI ?= $(shell awk '$$1 == "uri:" {print $$2}' params.yaml)
 
 help:  ## show what there is

@@ -72,7 +72,8 @@ class SliceServer(PythonModel):
         settings = Settings.of_environment()
         refuse_plainly(settings)
         folder = Path(context.artifacts["model"])
-        self.set_up(load_model(folder, identity(folder)), settings, Journal.of_environment())
+        localiser = load_model(folder, identity(folder), outside=settings.outside)
+        self.set_up(localiser, settings, Journal.of_environment())
         with suppress(VertebraError):
             self.localiser.locate(made_up_scan(), "warm-up")
 

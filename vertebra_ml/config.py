@@ -186,6 +186,12 @@ class Gate(Section):
     two_stage: ColumnGate
 
 
+class Answers(Section):
+    """What a model that answers does with a scan outside the limits that it brings along."""
+
+    outside: Literal["warn", "refuse"]
+
+
 class Params(Section):
     """All of ``params.yaml``."""
 
@@ -200,6 +206,7 @@ class Params(Section):
     models: Models
     evaluate: Evaluate
     gate: Gate
+    answers: Answers
     promotion: Promotion
     tuning: Tuning
     monitor: Monitor

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from tests.bad_inputs import LINE
 from tests.layouts import make_scan
 from tests.test_asking import Told
 from vertebra_ml import plots
+from vertebra_ml.bounds import travelling
 from vertebra_ml.cli import app, scans
+from vertebra_ml.config import load
 from vertebra_ml.outputs import FORMATS
 from vertebra_ml.readers.writers import write_nifti
 
+ROOT = Path(__file__).parents[2]
 FIRST = Told({"T12": (1, 2, 9), "L3": (3, 4, -9)})
 SECOND = Told({"T11": (0, 0, 15), "T12": (1, 2, 9), "L3": (3, 4, -20)}, ("L5",), kind="two")
 DIFFERENCE = "L3: told 3 puts it 11.0 mm away, 11.0 mm lower"
@@ -30,7 +34,8 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scans, "localiser_of", {"one": FIRST, "other": SECOND}.__getitem__)
+    models = {"one": FIRST, "other": SECOND}
+    monkeypatch.setattr(scans, "localiser_of", lambda name, outside: models[name])
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -129,3 +134,19 @@ def test_wrong_words_are_wrong_usage(tmp_path: Path, scan: Path, words: tuple[st
     assert status == 2
     assert words[0] in wrong
     assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_outside_the_models_limits(tmp_path: Path, untrained: Path) -> None:
+    folder, path, out = tmp_path / "model", tmp_path / "scan.nii.gz", tmp_path / "out"
+    shutil.copytree(untrained, folder)
+    contract = json.loads((folder / "model.json").read_text())
+    contract["limits"] = travelling(load(ROOT / "params.yaml").limits.model_dump())
+    contract["limits"]["height_min_mm"] = 10_000.0
+    (folder / "model.json").write_text(json.dumps(contract))
+    write_nifti(path, make_scan())
+    assert run(path, "--model", folder, "--out", out)[0] == 0
+    assert "high enough to hold a vertebra" in (out / "slices.csv").read_text()
+    status, _, wrong = run(path, "--model", folder, "--out", out, "--outside", "refuse")
+    assert status == 1
+    assert LINE.fullmatch(wrong.strip())
+    assert run(path, "--model", folder, "--out", out, "--outside", "shout")[0] == 2

@@ -15,7 +15,7 @@ import pytest
 from vertebra_ml.errors import LimitError
 from vertebra_ml.served.bodies import check_parquet
 from vertebra_ml.served.gate import Gate
-from vertebra_ml.served.settings import AT_ONCE, BODY, ROOT, Settings
+from vertebra_ml.served.settings import AT_ONCE, BODY, OUTSIDE, ROOT, Settings
 from vertebra_ml.served.turns import TookTooLong, Turns
 
 SETTINGS = replace(Settings.of_environment(), body_max=1 << 20, bodies_max=1 << 21, requests_max=2)
@@ -133,7 +133,9 @@ def test_parquet_as_pandas_writes_it_passes() -> None:
         check_parquet(b"PAR1 and nothing more", 1 << 20)
 
 
-@pytest.mark.parametrize(("name", "value"), [(BODY, "0"), (AT_ONCE, "two"), (ROOT, "/lost/root")])
+@pytest.mark.parametrize(
+    ("name", "value"), [(BODY, "0"), (AT_ONCE, "two"), (ROOT, "/lost/root"), (OUTSIDE, "shout")]
+)
 def test_settings_that_mean_nothing(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(LimitError, match=f"{name}: found '{value}'"):

@@ -1,5 +1,6 @@
 """Commands on scans: locate levels, project to MIPs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from vertebra_ml.agreement import LIMIT_MM
 from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.bounds import OUTSIDE
 from vertebra_ml.cli.progress import Progress
 from vertebra_ml.cli.talk import (
     PARAMS,
@@ -113,6 +115,24 @@ Scheduler = Annotated[
         metavar="ADDRESS",
     ),
 ]
+
+
+def _outside(way: str) -> str:
+    if way not in OUTSIDE:
+        raise typer.BadParameter(f"found {way!r}; expected {' or '.join(OUTSIDE)}")
+    return way
+
+
+Outside = Annotated[
+    str,
+    typer.Option(
+        help="A scan outside the limits (spacing, field, intensities) that the model brings along: "
+        "warn or refuse.",
+        envvar="VERTEBRA_ML_OUTSIDE",
+        callback=_outside,
+        metavar="HOW",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Do again what is done already.")]
 
 
@@ -135,6 +155,7 @@ def locate(
     ] = False,
     workers: Workers = 0,
     scheduler: Scheduler = "",
+    outside: Outside = OUTSIDE[0],
     again: Again = False,
 ) -> None:
     """Find levels in scans: which slice is L3, which T12, in mm and by number; or every vertebra.
@@ -169,7 +190,7 @@ def locate(
     check_folder(out)
     names = formats.split(",")
     cases = expand([scan.absolute() for scan in scans] if scheduler else scans)
-    asked = _asked(model, levels, beside, beside_mm)
+    asked = replace(_asked(model, levels, beside, beside_mm), outside=outside)
     wanted = Wanted(out, names, overlay, asked.mark, again)
     with Progress(len(cases), "locate") as progress:
         located, failures = locate_many(
@@ -207,12 +228,15 @@ def mips(
     finish(failures)
 
 
-def localiser_of(model: str) -> "Localiser":
-    """Load a model from the registry or from a folder. Raises ModelError."""
+def localiser_of(model: str, outside: str = OUTSIDE[0]) -> "Localiser":
+    """Load a model from the registry or from a folder. Raises ModelError.
+
+    ``outside`` says what it does with a scan outside its limits.
+    """
     with quiet_start():
         from vertebra_ml.models import load_model
 
-        return load_model(*_folder_of(model))
+        return load_model(*_folder_of(model), outside=outside)
 
 
 def _folder_of(model: str) -> "tuple[Path, ModelIdentity | None]":
@@ -241,4 +265,6 @@ def _engine(asked: "Asked", names: tuple[str, str], workers: int, scheduler: str
     if scheduler:
         return engines.elsewhere(asked, scheduler)
     by_model = dict(zip((asked.model, asked.beside), names, strict=True))
-    return engines.here(asked, lambda: asked.ask(lambda m: localiser_of(by_model[m])), workers)
+    return engines.here(
+        asked, lambda: asked.ask(lambda m: localiser_of(by_model[m], asked.outside)), workers
+    )

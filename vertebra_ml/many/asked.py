@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 
 from vertebra_ml.agreement import LIMIT_MM
+from vertebra_ml.bounds import OUTSIDE
 from vertebra_ml.errors import ModelError
 from vertebra_ml.landmarks import ModelIdentity
 from vertebra_ml.many.marks import code_mark, digest
@@ -54,22 +55,27 @@ class Model:
 
 @dataclass(frozen=True)
 class Asked:
-    """One model, asked for some of its levels or all (none named), perhaps beside another."""
+    """One model, asked for some of its levels or all (none named), perhaps beside another.
+
+    ``outside`` says what is done with a scan outside their limits, see ``models.load_model``.
+    """
 
     model: Model
     levels: tuple[str, ...] = ()
     beside: Model | None = None
     beside_mm: float = LIMIT_MM
+    outside: str = OUTSIDE[0]
 
     @property
     def mark(self) -> str:
         """A digest of the models and of what they are asked."""
         second = self.beside.mark if self.beside else ""
-        return digest(self.model.mark, self.levels, second, self.beside_mm if second else "")
+        apart = self.beside_mm if second else ""
+        return digest(self.model.mark, self.levels, second, apart, self.outside)
 
     def build(self) -> Localiser:
         """Load the models from their folders. Raises ModelError."""
-        return self.ask(lambda model: load_model(model.folder, model.identity))
+        return self.ask(lambda each: load_model(each.folder, each.identity, outside=self.outside))
 
     def ask(self, load: Callable[[Model], Localiser]) -> Localiser:
         """Return the model as it is asked, by what loads one. Raises ModelError."""
@@ -118,4 +124,4 @@ class Packed:
         for name, content in self.files[number].items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        return load_model(folder, model.identity)
+        return load_model(folder, model.identity, outside=self.asked.outside)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from vertebra_ml.bounds import OUTSIDE as WAYS
 from vertebra_ml.errors import LimitError
 from vertebra_ml.readers.scans import VOXELS_MAX
 
@@ -16,6 +17,7 @@ BODY: Final = "VERTEBRA_ML_BODY_MAX_MB"
 BODIES: Final = "VERTEBRA_ML_BODIES_MAX_MB"
 REQUESTS: Final = "VERTEBRA_ML_REQUESTS_MAX"
 AT_ONCE: Final = "VERTEBRA_ML_AT_ONCE"
+OUTSIDE: Final = "VERTEBRA_ML_OUTSIDE"
 TIMEOUT: Final = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
 
 DEFAULTS: Final = {
@@ -40,6 +42,7 @@ class Settings:
     voxels_max : most voxels that a header may claim.
     requests_max, at_once : most requests held, and most worked on at a time.
     timeout_s : after which nobody waits for an answer any more.
+    outside : whether a scan outside the model's limits is answered with a warning, or refused.
     """
 
     root: Path | None
@@ -50,6 +53,7 @@ class Settings:
     requests_max: int
     at_once: int
     timeout_s: int
+    outside: str = WAYS[0]
 
     @classmethod
     def of_environment(cls) -> Self:
@@ -63,6 +67,7 @@ class Settings:
             requests_max=_number(REQUESTS),
             at_once=_number(AT_ONCE),
             timeout_s=_number(TIMEOUT),
+            outside=_way(),
         )
 
 
@@ -76,6 +81,16 @@ def _root(given: str | None) -> Path | None:
             ROOT, found=f"{given!r}, which is not there", expected="a folder that scans lie below",
             fix="correct it, or unset it to read no files",
         ) from error  # fmt: skip
+
+
+def _way() -> str:
+    given = os.environ.get(OUTSIDE) or WAYS[0]
+    if given not in WAYS:
+        raise LimitError(
+            OUTSIDE, found=repr(given[:80]), expected=" or ".join(WAYS),
+            fix=f"correct it, or unset it for {WAYS[0]}",
+        )  # fmt: skip
+    return given
 
 
 def _number(name: str) -> int:
