@@ -1,4 +1,4 @@
-"""A scan outside the limits that a model brings along: warned of or refused, as the operator says."""
+"""A scan outside the limits that a model brings along: told of or refused, as the operator says."""
 
 import json
 import shutil

@@ -1,21 +1,17 @@
 """A gate: rules over a table, run by Great Expectations, that leaves its findings and stops."""
 
 import json
-import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vertebra_ml.errors import GateError
+from vertebra_ml.limits.ephemeral import ephemeral
 from vertebra_ml.limits.page import Outcome, render
 from vertebra_ml.limits.rules import Finding, Rule
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TALKATIVE = "great_expectations.data_context.types.base"
-"""Tells, unasked, where it keeps files that nobody looks at."""
 
 NAMED_ROWS = 8
 """Rows that the one-line error names a rule; the page names all."""
@@ -65,18 +61,9 @@ def _check(frame: "pd.DataFrame", rules: tuple[Rule, ...]) -> list[Outcome]:
 
 def _great_expectations(frame: "pd.DataFrame", rules: tuple[Rule, ...]) -> dict[int, Any]:
     """Return the results of an ephemeral Great Expectations run by position of the rule."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    context, batch = ephemeral("table")
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    logging.getLogger(TALKATIVE).setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = (
-        context.data_sources.add_pandas("tables")
-        .add_dataframe_asset("table")
-        .add_batch_definition_whole_dataframe("whole")
-    )
     expectations = [_expectation(gx.expectations, rule, i) for i, rule in enumerate(rules)]
     suite = context.suites.add(gx.ExpectationSuite("rules", expectations=expectations))
     definition = context.validation_definitions.add(

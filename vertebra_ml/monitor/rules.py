@@ -1,17 +1,15 @@
 """What Great Expectations holds the log to: means, medians and ranges of the reference, shares."""
 
-import logging
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from vertebra_ml.limits.ephemeral import ephemeral
 from vertebra_ml.monitor.columns import WORDED
 from vertebra_ml.monitor.drift import Shift
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TALKATIVE: Final = "great_expectations.data_context.types.base"
 WIDENED: Final = 0.1
 """Of its range, at both ends: the reference is a sample."""
 MIDDLE: Final = (0.25, 0.75)
@@ -94,19 +92,8 @@ def _of(shift: Shift, outside_share_max: float) -> list[tuple[str, Any]]:
 
 def _run(frame: "pd.DataFrame", rules: list[tuple[str, Any]]) -> list[Held]:
     """Validate one table in an ephemeral context."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    logging.getLogger(TALKATIVE).setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = (
-        context.data_sources.add_pandas("log")
-        .add_dataframe_asset("requests")
-        .add_batch_definition_whole_dataframe("whole")
-        .get_batch({"dataframe": frame.reset_index(drop=True)})
-    )
+    _, whole = ephemeral("requests")
+    batch = whole.get_batch({"dataframe": frame.reset_index(drop=True)})
     return [_held(says, rule, batch.validate(rule)) for says, rule in rules]
 
 
