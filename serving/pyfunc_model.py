@@ -40,7 +40,7 @@ from vertebra_ml.case import Case
 from vertebra_ml.errors import VertebraError
 from vertebra_ml.landmarks import ROW_COLUMNS, Prediction
 from vertebra_ml.served.facts import watched
-from vertebra_ml.served.given import NAME_LENGTH_MAX, cases_of, in_their_words
+from vertebra_ml.served.given import cases_of, in_their_words, word
 from vertebra_ml.served.journal import Journal, answered, digest, refused
 from vertebra_ml.served.settings import Settings
 from vertebra_ml.served.turns import TookTooLong, Turns
@@ -100,7 +100,7 @@ class SliceServer(PythonModel):
         errors: list[dict[str, object]] = []
         code = BAD_REQUEST
         for number, row in enumerate(rows):
-            name = str(row["case"] or row["path"] or f"scan-{number + 1}")[:NAME_LENGTH_MAX]
+            name = word(row["case"]) or word(row["path"]) or f"scan-{number + 1}"
             for case, task in self._tasks(name, row):
                 check()
                 started = time.perf_counter()

@@ -52,6 +52,16 @@ def test_a_fault_is_500_and_says_nothing_of_the_scan(
     assert "Doe" not in log.read_text()
 
 
+@pytest.mark.parametrize("blank", ["", "\r", " " * 600 + "a", None])
+def test_a_blank_name_is_none(blank: str | None) -> None:
+    server = SliceServer()
+    server.set_up(Broken(), Settings.of_environment(), None)
+    with pytest.raises(RequestError) as refusal:
+        server.predict(None, pd.DataFrame([{"content": None, "path": blank, "case": blank}]))
+    body = json.loads(refusal.value.serialize_as_json())
+    assert body["message"].startswith("scan-1: found ")
+
+
 def test_a_request_whose_time_is_over_stops_before_its_next_scan() -> None:
     asked: list[str] = []
 

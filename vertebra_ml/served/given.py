@@ -45,9 +45,15 @@ def cases_of(name: str, row: Row, limits: Settings) -> Iterator[tuple[list[Case]
         yield _content_cases(name, data, voxels_max=limits.voxels_max), data
         return
     root, file = below_root(name, str(path), limits.root)
-    given = str(row["case"] or "")[:NAME_LENGTH_MAX]
+    given = word(row["case"])
     with held(root, file) as open_file:
         yield _path_cases(open_file, given, voxels_max=limits.voxels_max), open_file
+
+
+def word(value: object) -> str:
+    """Return what a caller wrote, cut to a fair length; empty where nothing of it can be seen."""
+    text = str(value or "")[:NAME_LENGTH_MAX]
+    return text if text.strip() else ""
 
 
 def below_root(name: str, path: str, root: Path | None) -> tuple[Path, Path]:
