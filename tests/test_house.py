@@ -20,7 +20,11 @@ DOORS = {  # package: the files that may import it
     "tensorflow": (),
     "keras_tuner": ("vertebra_ml/tuning/oracle.py", "vertebra_ml/tuning/search.py"),
     "mlflow": ("vertebra_ml/tracking", "serving/"),
-    "great_expectations": ("vertebra_ml/limits/gate.py", "vertebra_ml/monitor/rules.py"),
+    "great_expectations": (
+        "vertebra_ml/limits/ephemeral.py",
+        "vertebra_ml/limits/gate.py",
+        "vertebra_ml/monitor/rules.py",
+    ),
     "pydicom": ("vertebra_ml/readers/",),
     "distributed": ("vertebra_ml/many/cluster.py",),
     "matplotlib": ("vertebra_ml/plots.py", "vertebra_ml/plots/", "vertebra_ml/tuning/chart.py"),
