@@ -60,6 +60,12 @@ class Fuzzed:
             self.words[re.sub(r"[\d,.]+", "#", body["message"].split(": found ")[1][:40])] += 1
         assert status < 500 or status == BUSY, f"{status}: {text[:500]}"
 
+    def close(self) -> None:
+        """Close the connection."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
     def alive(self) -> None:
         """Assert that every process of the server is the one that it was."""
         assert {process.pid for process in self._served.processes()} == self._pids
@@ -82,10 +88,10 @@ class Fuzzed:
             answer = self._line.getresponse()
             text = answer.read().decode()
         except http.client.RemoteDisconnected:  # an idle connection that the server closed
-            self._line = None
+            self.close()
             return self._post(request)
         if answer.will_close:
-            self._line = None
+            self.close()
         return answer.status, text
 
 
@@ -121,6 +127,7 @@ def fuzz(served: Served, count: int, seed: int, progress: Any = None) -> Fuzzed:
     each()
     fuzzed.ask(Request(json.dumps({"dataframe_records": [{"path": "good.nii.gz"}]}).encode(),
                        "application/json"))  # fmt: skip
+    fuzzed.close()
     fuzzed.alive()
     fuzzed.nothing_outside()
     return fuzzed

@@ -1,5 +1,6 @@
 """The published networks go the way of ours: cut, gated, taught, tracked, loaded, asked."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ PARTS = {"a1": "train", "c": "validation"}
 
 
 @pytest.fixture
-def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(project: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to the project, whose networks are as shallow and narrow as they get."""
     monkeypatch.chdir(project)
     monkeypatch.setattr("pipelines.products.code_hash", partial(code_hash, root=project))
@@ -37,6 +38,7 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("detection", "identification"):
         monkeypatch.setattr(networks, name, partial(getattr(networks, name), 2))
     change_params(project, CHANGES)
+    shutil.copytree(untrained, project / "models" / "slice_spotter")  # it is carried along
     rows = [f"{case},{case[0]},{part},T12 L1 L3" for case, part in PARTS.items()]
     write_text(Path("prepared/split.csv"), "\n".join(["case,patient,part,labels", *rows]))
     return project
