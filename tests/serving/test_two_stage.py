@@ -58,9 +58,7 @@ def test_the_slice_spotter_that_it_carries_came_along(served: Served, untrained:
     carried = json.loads((served.folder / "model.json").read_text())["anchor"]
     assert carried["data_hash"] == "0f1e2d"
     (served.folder / "anchor").rename(served.folder / "elsewhere")
-    with pytest.raises(
-        ModelError, match=r"anchor: found no slice spotter; expected 0f1e2d"
-    ):
+    with pytest.raises(ModelError, match=r"anchor: found no slice spotter; expected 0f1e2d"):
         load_model(served.folder, served.identity)
     (served.folder / "elsewhere").rename(served.folder / "anchor")
 
