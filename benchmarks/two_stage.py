@@ -28,10 +28,10 @@ from vertebra_ml.landmarks import Prediction
 from vertebra_ml.models.contract import CONTRACT
 from vertebra_ml.phantom import trunk
 from vertebra_ml.two_stage.fitting import untrained
+from vertebra_ml.two_stage.readers.spinefinder import BONE_HU, BONE_SHARE, STEP, tiles
 from vertebra_ml.two_stage.spinefinder import networks
 from vertebra_ml.two_stage.spinefinder.cutting import MIDDLE, PATCH, SLICES
 from vertebra_ml.two_stage.spinefinder.grid import Grid, scaled
-from vertebra_ml.two_stage.spinefinder.reader import BONE_HU, BONE_SHARE, STEP, tiles
 
 ROOT = Path(__file__).parents[1]
 SEED = 512

@@ -251,7 +251,7 @@ SPANS = [
 
 @pytest.mark.parametrize(("levels", "expected"), SPANS)
 def test_levels_are_drawn_together_in_words(levels, expected):
-    assert spans(reversed(levels)) == expected
+    assert ", ".join(spans(reversed(levels))) == expected
 
 
 def judged() -> list[Vertebra]:

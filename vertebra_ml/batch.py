@@ -4,8 +4,6 @@ One volume is worked on at a time while the next is read ahead in a thread, so a
 memory. Every answer is on disk when the next scan begins.
 """
 
-import logging
-import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vertebra_ml import id_rates, metrics, plots
 from vertebra_ml.case import Case
-from vertebra_ml.errors import DatasetError, VertebraError
+from vertebra_ml.faults import attempt
 from vertebra_ml.intake import Opener, expand, read_ahead
 from vertebra_ml.landmarks import Prediction, Truth
 from vertebra_ml.mip import MipPair
@@ -27,8 +25,6 @@ from vertebra_ml.volume import Volume
 
 if TYPE_CHECKING:
     from vertebra_ml.models import Localiser
-
-logger = logging.getLogger(__name__)
 
 Rows = list[dict[str, object]]
 Result = TypeVar("Result")
@@ -100,7 +96,7 @@ def locate_all(
     delivery = Delivery(out, [*addresses, OVERLAY] if overlay else addresses)
     with Results(out, formats) as results:
         for case, image in read_ahead(cases):
-            prediction = _attempt(case, failures, partial(_located, localiser, case, image))
+            prediction = attempt(case, failures, partial(located, localiser, case, image))
             if prediction:
                 results.add(prediction)
                 rows += prediction.rows()
@@ -176,7 +172,7 @@ class _Judge:
     def take(self, read: _Read, files: Results) -> None:
         """Answer a case and hold it against its labels; a fault is a line."""
         found, case = self.found, read.case
-        judged = _attempt(case, found.failures, partial(_judged, self.localiser, read))
+        judged = attempt(case, found.failures, partial(_judged, self.localiser, read))
         if judged is None:
             return
         prediction, truth, rows = judged
@@ -197,7 +193,7 @@ class _Judge:
         if place >= self._worst:
             return
         draw = partial(read.picture, prediction, truth)
-        picture = _attempt(read.case, self.found.failures, draw)
+        picture = attempt(read.case, self.found.failures, draw)
         if picture:
             self._ranks.insert(place, -badness)
             pictures.insert(place, picture)
@@ -219,7 +215,7 @@ def _once(task: Callable[[], Result]) -> Callable[[], Result]:
     return ask
 
 
-def _located(localiser: "Localiser", case: Case, image: Opener) -> Prediction:
+def located(localiser: "Localiser", case: Case, image: Opener) -> Prediction:
     content, notes = image()
     if isinstance(content, Volume):
         prediction = localiser.locate(content, case.id)
@@ -234,12 +230,12 @@ def _deliver(
     if delivery.addresses:
         answer = Answer(prediction, image()[0])
         for address in delivery.addresses:
-            _attempt(case, failures, partial(delivery.write, address, answer))
+            attempt(case, failures, partial(delivery.write, address, answer))
 
 
 def _judged(localiser: "Localiser", read: _Read) -> tuple[Prediction, Truth | None, Rows]:
     case = read.case
-    prediction, truth = _located(localiser, case, read.image), read.truth()
+    prediction, truth = located(localiser, case, read.image), read.truth()
     content = read.image()[0]
     if truth is None:
         return prediction, None, []
@@ -254,38 +250,3 @@ def _badness(rows: Rows) -> float:
     return max(
         (float(str(row["error_mm"])) for row in rows if row["error_mm"] is not None), default=-1.0
     )
-
-
-def _attempt(case: Case, failures: list[str], task: Callable[[], Result]) -> Result | None:
-    try:
-        return task()
-    except Exception as error:  # whatever one scan does, the others are finished
-        logger.debug("%s", case.source, exc_info=True)
-        failures.append(_line(case.source, error))
-        return None
-
-
-def _line(where: Path, error: Exception) -> str:
-    """Return in one line what went wrong with the scan ``where``, naming the file.
-
-    Of an error that is not ours only its kind and place are told: its words may quote the scan's.
-    A file name that is not UTF-8 is spelt out, so that the line can be written anywhere.
-    """
-    if isinstance(error, VertebraError):
-        text, shown = str(error), " ".join(str(where).split())
-        text = text if shown in text else f"{shown}: {text}"
-    else:
-        found, fix = _kind_and_place(error), "open it in a viewer to see what is wrong"
-        if isinstance(error, MemoryError):
-            found, fix = "more than the memory of this machine", "crop it, or use a larger machine"
-        expected = "a CT that can be read"
-        text = str(DatasetError(where, found=found, expected=expected, fix=fix))
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _kind_and_place(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{type(error).__name__} ({error.strerror})"
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"

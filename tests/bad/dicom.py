@@ -21,9 +21,9 @@ from pydicom.uid import (
 )
 
 from tests.bad.kind import Bad, Maker
+from tests.dicom_edits import Edit, edit, setting, without
 from tests.layouts import dicom_folder
 
-Edit = Callable[[Any], None]
 Spoil = Callable[[Path], object]
 THIRD: Final = "slice-0003.dcm"
 
@@ -49,13 +49,6 @@ def series(spoil: Spoil) -> Maker:
     return make
 
 
-def edit(path: Path, change: Edit) -> None:
-    """Change one file in place."""
-    data = pydicom.dcmread(path)
-    change(data)
-    data.save_as(path, enforce_file_format=True)
-
-
 def every(change: Edit) -> Maker:
     """Return a maker of a series whose files are all changed."""
     return series(lambda folder: [edit(path, change) for path in sorted(folder.iterdir())])
@@ -64,21 +57,6 @@ def every(change: Edit) -> Maker:
 def one(change: Edit) -> Maker:
     """Return a maker of a series of which the third file is changed."""
     return series(lambda folder: edit(folder / THIRD, change))
-
-
-def setting(**values: Any) -> Edit:
-    """Return a change that sets elements by keyword."""
-
-    def change(data: Any) -> None:
-        for keyword, value in values.items():
-            setattr(data, keyword, value)
-
-    return change
-
-
-def without(keyword: str) -> Edit:
-    """Return a change that removes one element."""
-    return lambda data: delattr(data, keyword)
 
 
 def bytes_of_third(change: Callable[[bytes], bytes]) -> Maker:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,17 @@ def until(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < end, f"waited for {what}"
         time.sleep(0.02)
+
+
+def killed(running: "subprocess.Popen[bytes]", journal: Path) -> None:
+    """Kill a run by SIGKILL after its third scan; no process of it stays behind."""
+    try:
+        until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
+        children = psutil.Process(running.pid).children(recursive=True)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert not psutil.wait_procs(children, timeout=WAIT_S)[1]
 
 
 def ended(process: "subprocess.Popen[bytes]") -> None:

@@ -2,18 +2,16 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from typer.testing import CliRunner
 
 from tests.layouts import Grid, make_scan
-from tests.many.conftest import ROOT, WAIT_S, until
+from tests.many.conftest import ROOT, killed
 from vertebra_ml.archive import Archive, write_archive
 from vertebra_ml.cli import app
 from vertebra_ml.many.journal import NAME
@@ -68,13 +66,7 @@ def test_killed_and_repeated_it_is_as_if_never_killed(
         env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     journal = out / NAME
-    try:
-        until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
-        children = psutil.Process(running.pid).children(recursive=True)
-    finally:
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-    assert not psutil.wait_procs(children, timeout=WAIT_S)[1]
+    killed(running, journal)
     done = journal.read_bytes()
     assert not (out / "slices.csv").exists()
     with journal.open("ab") as file:

@@ -1,15 +1,13 @@
 """Processes of this machine: how many, and that they go when they should."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.many.conftest import ROOT, WAIT_S, until
+from tests.many.conftest import ROOT, killed
 from tests.many.fake import begun, loaded
 from vertebra_ml.many.journal import NAME
 from vertebra_ml.many.workers import (
@@ -66,14 +64,7 @@ def test_killed_in_mid_run_and_repeated(tmp_path: Path) -> None:
     """Nothing done is lost or done twice, and no process stays behind."""
     notes, journal = tmp_path / "notes", tmp_path / "out" / NAME
     running = batch(tmp_path, 0.3)
-    try:
-        until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3, "three scans")
-        children = psutil.Process(running.pid).children(recursive=True)
-    finally:
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
-    assert not alive
+    killed(running, journal)
     done = journal.read_bytes().count(b"\n")
     assert 3 <= done < 12
     assert not (tmp_path / "out" / "slices.csv").exists()

@@ -37,9 +37,10 @@ train(Path(sys.argv[2]), Path(sys.argv[3]), die)
 """
 
 
+EPOCHS = 8
 SHORT = {
     "architecture": "tiny",
-    "epochs": 4,
+    "epochs": EPOCHS,
     "steps_per_epoch": 25,
     "batch": 4,
     "learning_rate": 0.02,
@@ -47,7 +48,7 @@ SHORT = {
 
 
 def train(cases: Path, folder: Path, on_epoch: models.OnEpoch) -> None:
-    """Train the tiny network for four short epochs."""
+    """Train the tiny network for a few short epochs."""
     ARCHITECTURES["tiny"] = TINY
     paths = sorted(cases.glob("*.npz"))
     models.train(
@@ -75,7 +76,7 @@ def trained(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "slice_spotter"
     seen: list[int] = []
     train(cases, folder, lambda epoch, figures: seen.append(epoch))
-    assert seen == [1, 2, 3, 4]
+    assert seen == list(range(1, EPOCHS + 1))
     return folder
 
 
@@ -91,7 +92,7 @@ def test_the_folder_is_complete(trained: Path) -> None:
     assert [path.name for path in trained.parent.iterdir()] == ["slice_spotter"]
     lines = (trained / "history.csv").read_text().splitlines()
     assert lines[0].startswith("epoch,loss,learning_rate,median_mm,gross,presence")
-    assert len(lines) == 5
+    assert len(lines) == 1 + EPOCHS
     contract = Contract.read(trained)
     assert contract.seed == 11
     assert contract.preparation == toys.PROJECTION
@@ -103,7 +104,7 @@ def test_the_folder_is_complete(trained: Path) -> None:
 def test_it_learns(trained: Path) -> None:
     rows = [line.split(",") for line in (trained / "history.csv").read_text().splitlines()]
     loss = rows[0].index("loss")
-    assert float(rows[-1][loss]) < 0.95 * float(rows[1][loss])
+    assert float(rows[-1][loss]) < 0.9 * float(rows[1][loss])
 
 
 def test_answers_lie_inside_and_say_who_answered(spotter: models.Localiser) -> None:
@@ -177,7 +178,7 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(
     assert not folder.exists()
     seen: list[int] = []
     train(cases, folder, lambda epoch, figures: seen.append(epoch))
-    assert seen == [3, 4]
+    assert seen == list(range(3, EPOCHS + 1))
     whole, resumed = (
         np.loadtxt(path / "history.csv", delimiter=",", skiprows=1)[:, :-1]
         for path in (trained, folder)

@@ -57,10 +57,14 @@ JUDGES = {
 }
 """What stops a stage and changes none of its products: other words of a rule retrain nothing."""
 UNASKED = {
-    "train@two_stage": ("vertebra_ml.two_stage.anchor", "vertebra_ml.models.slice_spotter"),
+    "train@two_stage": (
+        "vertebra_ml.models.slice_spotter",
+        "vertebra_ml.two_stage.localiser",
+        *(entry.load.partition(":")[0] for entry in ARCHITECTURES.values()),
+    ),
 }
 """What a stage's code leads to and its products do not hang on: a training copies the slice
-spotter's folder, which is a dependency, and never asks it."""
+spotter's folder, which is a dependency, and asks neither it nor what it teaches itself."""
 OTHERS = {
     "slice_spotter": ("vertebra_ml.two_stage", "pipelines.teach_two_stage"),
     "two_stage": ("vertebra_ml.models.fitting", "pipelines.teach_slice_spotter"),

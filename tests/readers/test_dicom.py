@@ -22,6 +22,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from tests.dicom_edits import Edit, edit, setting, without
 from tests.layouts import GRIDS, assert_same_scan, dicom_folder, make_scan, small_scan, zip_of
 from vertebra_ml import readers
 from vertebra_ml.errors import LimitError, VertebraError
@@ -31,35 +32,12 @@ from vertebra_ml.volume import Volume
 
 SCAN = small_scan()
 SLICES = SCAN.shape[2]
-Edit = Callable[[Any], None]
-
-
-def edit(path: Path, change: Edit) -> None:
-    """Change one file in place."""
-    data = pydicom.dcmread(path)
-    change(data)
-    data.save_as(path, enforce_file_format=True)
 
 
 def edit_all(folder: Path, change: Edit) -> None:
     """Change each file of a folder in place."""
     for path in sorted(folder.rglob("*.dcm")):
         edit(path, change)
-
-
-def setting(**values: Any) -> Edit:
-    """Return a change that sets elements by keyword."""
-
-    def change(data: Any) -> None:
-        for keyword, value in values.items():
-            setattr(data, keyword, value)
-
-    return change
-
-
-def without(keyword: str) -> Edit:
-    """Return a change that removes one element."""
-    return lambda data: delattr(data, keyword)
 
 
 def test_slices_lie_in_the_order_of_position_whatever_their_numbers(tmp_path: Path) -> None:

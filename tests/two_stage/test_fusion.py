@@ -7,8 +7,8 @@ import pytest
 
 from vertebra_ml.anatomy import GAP_MM, LEVELS, RANK
 from vertebra_ml.two_stage.compact.identification import Sightings
-from vertebra_ml.two_stage.compact.reader import named_by_both
 from vertebra_ml.two_stage.fusion import INDEPENDENT, fused, opinions
+from vertebra_ml.two_stage.readers.compact import named_by_both
 
 SEEN = ("T4", "T5", "T6", "T7", "T8", "T9", "T10")
 BELOW = ("T5", "T6", "T7", "T8", "T9", "T10", "T11")

@@ -63,7 +63,7 @@ def describe(case: str, volume: Volume, truth: Truth | None = None) -> Row:
         "depth_mm": depth,
         "height_mm": height,
     }
-    row |= _intensities(volume)
+    row |= _values(volume)
     row |= _label_facts(truth)
     if truth is not None:
         row |= _named("outside", _outside(volume, truth.landmarks))
@@ -155,9 +155,17 @@ def unreadable(case: str, error: VertebraError) -> Row:
     return {"case": case, "fault": f"found {error.found}; expected {error.expected}"}
 
 
-def _intensities(volume: Volume) -> Row:
+def _values(volume: Volume) -> Row:
     step = max(1, int(np.ceil((volume.array.size / SAMPLED_VOXELS) ** (1 / 3))))
     sample = volume.array[::step, ::step, ::step]
+    return intensities(sample) | {
+        "fingerprint": f"{crc32(np.ascontiguousarray(sample).tobytes()):08x}",
+        "content": _content(volume.array[np.ix_(*(_symmetric(n, step) for n in volume.shape))]),
+    }
+
+
+def intensities(sample: NDArray[Any]) -> dict[str, object]:
+    """Return quantiles of values in HU, whole, and the share of them that is soft tissue."""
     low, p1, p50, p99, high = np.percentile(sample, [0, 1, 50, 99, 100])
     tissue = (sample > TISSUE_HU[0]) & (sample < TISSUE_HU[1])
     return {
@@ -166,9 +174,7 @@ def _intensities(volume: Volume) -> Row:
         "hu_median": round(float(p50)),
         "hu_p99": round(float(p99)),
         "hu_largest": round(float(high)),
-        "fingerprint": f"{crc32(np.ascontiguousarray(sample).tobytes()):08x}",
         "tissue_share": round(float(tissue.mean()), 4),
-        "content": _content(volume.array[np.ix_(*(_symmetric(n, step) for n in volume.shape))]),
     }
 
 

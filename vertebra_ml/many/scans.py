@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vertebra_ml.batch import _attempt, _line
 from vertebra_ml.case import Case
 from vertebra_ml.errors import DatasetError, VertebraError
+from vertebra_ml.faults import as_line, attempt
 from vertebra_ml.intake import read_ahead
 from vertebra_ml.many.asked import Recipe
 from vertebra_ml.many.crew import Crew, CrewError, Job, Lost, work_off
@@ -143,13 +143,13 @@ def _outcome(case: Case, result: str | Exception) -> Outcome:
             fix="install it for the workers, and start them again",
         ) from result
     if isinstance(result, Exception):
-        return Outcome(None, (_line(case.source, result),))
+        return Outcome(None, (as_line(case.source, result),))
     try:
         outcome = Outcome.of_text(result, case.id)
         if outcome.entry is not None:
             prediction_of(outcome.entry, case.id)
     except DatasetError as error:
-        return Outcome(None, (_line(case.source, error),))
+        return Outcome(None, (as_line(case.source, error),))
     for line in outcome.notes:
         log.warning("%s", line)
     return outcome
@@ -179,7 +179,7 @@ class _Delivery(Delivery):
         """Write the files of a scan; return their names, and a line for each that failed."""
         written, faults = list[str](), list[str]()
         for name, content in outcome.files.items():
-            if _attempt(case, faults, partial(self._put, name, content, case.id)):
+            if attempt(case, faults, partial(self._put, name, content, case.id)):
                 written.append(name)
         return written, faults
 

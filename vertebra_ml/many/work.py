@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 
-from vertebra_ml.batch import _attempt, _kind_and_place, _located  # one wording of every fault
+from vertebra_ml.batch import located
 from vertebra_ml.case import Case
 from vertebra_ml.errors import VertebraError
+from vertebra_ml.faults import attempt, kind_and_place
 from vertebra_ml.intake import Opener, read_ahead
 from vertebra_ml.many.asked import Recipe
 from vertebra_ml.many.outcome import Outcome, refusal
@@ -28,13 +29,13 @@ def answered(localiser: Localiser, case: Case, image: Opener, addresses: Sequenc
     ``addresses`` are values of ``outputs.FORMATS``, or ``OVERLAY``; empty ones are passed over.
     """
     faults: list[str] = []
-    prediction = _attempt(case, faults, partial(_located, localiser, case, image))
+    prediction = attempt(case, faults, partial(located, localiser, case, image))
     if prediction is None:
         return Outcome(None, tuple(faults))
     files: dict[str, bytes | None] = {}
     for address in filter(None, addresses):
         answer = Answer(prediction, image()[0])
-        files |= _attempt(case, faults, partial(_made, address, answer)) or {}
+        files |= attempt(case, faults, partial(_made, address, answer)) or {}
     return Outcome(entry(prediction), tuple(faults), (), files)
 
 
@@ -50,7 +51,7 @@ def answer(recipe: Recipe, case: Case, addresses: Sequence[str]) -> str:
             return refusal(vars(error))
         except Exception as error:  # noqa: BLE001 - whatever a broken model does
             return refusal({
-                "where": "the model", "found": _kind_and_place(error),
+                "where": "the model", "found": kind_and_place(error),
                 "expected": "one that loads in a worker", "fix": "train or fetch it again",
             })  # fmt: skip
         ((each, image),) = read_ahead([case])

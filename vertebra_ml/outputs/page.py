@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from vertebra_ml.affines import spacing_of
-from vertebra_ml.anatomy import successors
 from vertebra_ml.outputs.answer import Answer
 from vertebra_ml.outputs.formats import Files
 from vertebra_ml.outputs.page_style import STYLE
+from vertebra_ml.plots.said import spans
 
 NOT_FOR_PATIENTS: Final = "For research use. This is no medical device; check every answer by eye."
 NONE: Final = "–"
@@ -96,19 +96,8 @@ def _lead(answer: Answer) -> str:
 def _listed(words: tuple[str, ...]) -> str:
     """Return the words as one reads them aloud; of many levels the spans of neighbours."""
     if len(words) > FEW:
-        words = tuple(_spans(words))
+        words = tuple(spans(words))
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _spans(levels: tuple[str, ...]) -> list[str]:
-    """Return C1–C7, T2 for levels head to foot; one region's stand together, T13 and L6 alone."""
-    runs: list[list[str]] = []
-    for level in levels:
-        if runs and level in successors(runs[-1][-1]) and level[0] == runs[-1][-1][0]:
-            runs[-1].append(level)
-        else:
-            runs.append([level])
-    return [run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
 
 
 def _warnings(answer: Answer) -> str:

@@ -76,11 +76,11 @@ def column_notes(prediction: Prediction, truth: Truth | None) -> list[Words]:
     marks, missing, lines = prediction.landmarks, set(prediction.missing), list[Words]()
     labelled = set(truth.landmarks.labels) if truth else set[str]()
     if missing - labelled:
-        said = f"Said not to be in this scan: {spans(missing - labelled)}."
+        said = f"Said not to be in this scan: {', '.join(spans(missing - labelled))}."
         lines.append((said, style.INK))
     lost = [level for level in labelled if level not in marks]
     if lost:
-        lines.append((f"Labelled, but not found: {spans(lost)}.", style.WRONG))
+        lines.append((f"Labelled, but not found: {', '.join(spans(lost))}.", style.WRONG))
     if not len(marks):
         lines.append(("No vertebra was found.", style.WRONG))
     lines += [(f"Warning: {warning}", style.INK) for warning in prediction.warnings]
@@ -90,8 +90,8 @@ def column_notes(prediction: Prediction, truth: Truth | None) -> list[Words]:
     return lines
 
 
-def spans(levels: Iterable[str]) -> str:
-    """Return levels as text, neighbours drawn together: ``C1–C7, T2, L5–L6``."""
+def spans(levels: Iterable[str]) -> list[str]:
+    """Return levels with neighbours of a region drawn together: C1–C7, T2, L5–L6."""
     given = set(levels)
     column = [level for level in LEVELS if level in given or level not in VARIANTS]
     runs: list[list[str]] = []
@@ -101,4 +101,4 @@ def spans(levels: Iterable[str]) -> str:
             runs[-1].append(level)
         else:
             runs.append([level])
-    return ", ".join(run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+    return [run[0] if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]

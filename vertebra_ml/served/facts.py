@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vertebra_ml.case import Case
-from vertebra_ml.limits.facts import SAMPLED_VOXELS, TISSUE_HU
+from vertebra_ml.limits.facts import SAMPLED_VOXELS, intensities
 from vertebra_ml.mip import MipPair
 from vertebra_ml.volume import Source, Volume
 
@@ -66,7 +65,7 @@ def facts_of(volume: Volume) -> Facts:
         "width_mm": width,
         "depth_mm": depth,
         "height_mm": height,
-        **_intensities(volume.array[::step, ::step, ::step]),
+        **intensities(volume.array[::step, ::step, ::step]),
     }
 
 
@@ -81,20 +80,7 @@ def facts_of_mips(pair: MipPair, source: Source) -> Facts:
         "width_mm": round(pair.frontal.columns * pair.frontal.spacing_mm[1], 1),
         "depth_mm": round(pair.sagittal.columns * pair.sagittal.spacing_mm[1], 1),
         "height_mm": round(pair.rows * pair.frontal.spacing_mm[0], 1),
-        **_intensities(np.concatenate([mip.image.ravel() for mip in views])),
-    }
-
-
-def _intensities(sample: NDArray[Any]) -> Facts:
-    low, p1, p50, p99, high = np.percentile(sample, [0, 1, 50, 99, 100])
-    tissue = (sample > TISSUE_HU[0]) & (sample < TISSUE_HU[1])
-    return {
-        "hu_least": round(float(low)),
-        "hu_p1": round(float(p1)),
-        "hu_median": round(float(p50)),
-        "hu_p99": round(float(p99)),
-        "hu_largest": round(float(high)),
-        "tissue_share": round(float(tissue.mean()), 4),
+        **intensities(np.concatenate([mip.image.ravel() for mip in views])),
     }
 
 

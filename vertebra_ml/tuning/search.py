@@ -1,7 +1,7 @@
 """A search by keras-tuner's own loop: alone in this process, or led for workers elsewhere."""
 
+import logging
 import os
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,8 @@ from vertebra_ml.errors import ModelError
 from vertebra_ml.tuning.oracle import OBJECTIVE
 from vertebra_ml.tuning.trials import Task, run
 from vertebra_ml.tuning.workers import Crew
+
+logger = logging.getLogger(__name__)
 
 POLL_S: Final = 0.2
 PULSE_S: Final = 5.0
@@ -136,7 +138,7 @@ class Pulse:
                 self.heard = time.monotonic()
             except grpc.RpcError:
                 if time.monotonic() - self.heard > SILENCE_S:
-                    print("the chief of the search does not answer", file=sys.stderr, flush=True)  # noqa: T201
+                    logger.critical("the chief of the search does not answer")
                     os._exit(SILENT)
             time.sleep(PULSE_S)
 

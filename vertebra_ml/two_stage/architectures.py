@@ -92,14 +92,14 @@ ARCHITECTURES: Final = {
     "compact": Architecture(
         cut="vertebra_ml.two_stage.compact.cutting:cut",
         learn="vertebra_ml.two_stage.compact.learning:learn",
-        load="vertebra_ml.two_stage.compact.reader:load",
-        untrained="vertebra_ml.two_stage.compact.reader:untrained",
+        load="vertebra_ml.two_stage.readers.compact:load",
+        untrained="vertebra_ml.two_stage.readers.compact:untrained",
     ),
     "spinefinder": Architecture(
         cut="vertebra_ml.two_stage.spinefinder.cutting:cut",
         learn="vertebra_ml.two_stage.spinefinder.learning:learn",
-        load="vertebra_ml.two_stage.spinefinder.reader:load",
-        untrained="vertebra_ml.two_stage.spinefinder.reader:untrained",
+        load="vertebra_ml.two_stage.readers.spinefinder:load",
+        untrained="vertebra_ml.two_stage.readers.spinefinder:untrained",
     ),
 }
 """``compact`` is ours; ``spinefinder`` are the published networks (McCouat & Glocker 2019)."""

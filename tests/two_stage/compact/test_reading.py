@@ -12,7 +12,7 @@ from vertebra_ml.two_stage.compact.identification import (
     SPREAD,
     sightings,
 )
-from vertebra_ml.two_stage.compact.reader import NOTHING, named
+from vertebra_ml.two_stage.readers.compact import NOTHING, named
 
 ROWS = 60
 

@@ -12,10 +12,10 @@ import pytest
 from tests.two_stage.spinefinder.toys import column, scan
 from vertebra_ml.errors import ModelError
 from vertebra_ml.two_stage.architectures import Lesson
+from vertebra_ml.two_stage.readers.spinefinder import load, untrained
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.two_stage.spinefinder import batches, cutting, learning, networks
 from vertebra_ml.two_stage.spinefinder.cutting import UNKNOWN, cut
-from vertebra_ml.two_stage.spinefinder.reader import load, untrained
 
 RNG = np.random.default_rng(11)
 MASK = RNG.choice(np.array([0, 1, UNKNOWN], np.uint8), (2, 4, 3, 5), p=[0.6, 0.3, 0.1])

@@ -11,8 +11,8 @@ from tests.two_stage.spinefinder.toys import Bright, Named, column, scan
 from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.discs import gap_mm, ordinal
 from vertebra_ml.landmarks import Landmarks
+from vertebra_ml.two_stage.readers.spinefinder import NO_SPINE, STEP, SpineFinder, tiles
 from vertebra_ml.two_stage.spinefinder.grid import Grid
-from vertebra_ml.two_stage.spinefinder.reader import NO_SPINE, STEP, SpineFinder, tiles
 from vertebra_ml.two_stage.spinefinder.votes import (
     APART,
     Candidate,

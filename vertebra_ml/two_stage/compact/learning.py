@@ -17,7 +17,7 @@ from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Lesson
 from vertebra_ml.two_stage.compact import calibration, detection, identification
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, tensor
-from vertebra_ml.two_stage.compact.reader import NETWORKS
+from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.samples import Batch, Sample, ahead, read_samples
 from vertebra_ml.two_stage.compact.teaching import (
     detection_batch,

@@ -13,12 +13,13 @@ from vertebra_ml.chain import Candidates, Labelling, label
 from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
-from vertebra_ml.two_stage.compact import detection, identification, ribs
+from vertebra_ml.two_stage.compact import ribs
 from vertebra_ml.two_stage.compact.column import FAR, NEAR
 from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
 from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
 from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
+from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
 from vertebra_ml.two_stage.fusion import WORTHLESS, fused
 from vertebra_ml.two_stage.settings import Settings
@@ -158,10 +159,6 @@ def as_reading(
             if level not in levels
         },
     )
-
-
-NETWORKS: Final = {"detection": detection.network, "identification": identification.network}
-"""How each network is built; one file holds the weights of both."""
 
 
 def load(folder: Path, settings: Settings, thresholds: Mapping[str, float]) -> CompactReader:

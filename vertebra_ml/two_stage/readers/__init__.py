@@ -1,0 +1,1 @@
+"""What answers, an architecture a module: no training hangs on it."""
