@@ -16,6 +16,7 @@ from vertebra_ml.mip import MipPair
 from vertebra_ml.two_stage import carried
 from vertebra_ml.two_stage.architectures import Reader, Reading, architecture, function
 from vertebra_ml.two_stage.contract import Contract
+from vertebra_ml.two_stage.edges import margins
 from vertebra_ml.volume import Source, Volume
 
 ANOMALIES: Final = {
@@ -61,8 +62,8 @@ class TwoStage:
         beyond = check_volume(volume, case, self._contract.limits)
         reading = self._reader.read(volume)
         warnings = [*beyond, *reading.warnings, *anomalies(reading.levels), *self._doubts(reading)]
-        marks, outside = _inside(reading, volume.origin, self.levels)
-        warnings += [f"{level}: its place lies outside the scan" for level in outside]
+        marks, notes = _inside(reading, volume.origin, self.levels)
+        warnings += notes
         missing = tuple(level for level in self.levels if level not in marks)
         slices = tuple(volume.origin.slice_at(point) for point in marks.points_mm)
         prediction = Prediction(
@@ -123,16 +124,30 @@ def load(folder: Path, contract: Contract, identity: ModelIdentity) -> TwoStage:
 def _inside(
     reading: Reading, source: Source, levels: tuple[str, ...]
 ) -> tuple[Landmarks, list[str]]:
-    """Return the landmarks that lie in the file and are asked for, and the names of the others."""
-    asked = [i for i, level in enumerate(reading.levels) if level in levels]
-    kept = [i for i in asked if source.slice_at(reading.points_mm[i]) is not None]
-    outside = [reading.levels[i] for i in asked if i not in kept]
+    """Return the landmarks that lie in the file and are asked for, and a line for each other one.
+
+    What stands so near a side that its radius reaches beyond is left out too: of vertebrae that a
+    side cuts, those alone were taught whose centre is in the picture, so that the place of one
+    beyond is drawn in to the side, and its name is a guess. Ends, head and foot, draw nothing in.
+    """
+    side_mm, end_mm = margins(source, reading.points_mm)
+    aside = side_mm < np.nan_to_num(reading.spread_mm)  # without a radius the place decides
+    kept, notes = [], []
+    for i, level in enumerate(reading.levels):
+        if level not in levels:
+            continue
+        if aside[i]:
+            notes.append(f"{level}: its place lies at a side of the scan, perhaps beyond")
+        elif end_mm[i] < 0:
+            notes.append(f"{level}: its place lies outside the scan")
+        else:
+            kept.append(i)
     if not kept:
-        return Landmarks.empty(), outside
+        return Landmarks.empty(), notes
     marks = Landmarks(
         tuple(reading.levels[i] for i in kept),
         reading.points_mm[kept],
         reading.scores[kept],
         reading.spread_mm[kept],
     )
-    return marks, outside
+    return marks, notes
