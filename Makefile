@@ -57,7 +57,7 @@ repro: setup  ## pull the shipped caches, run what is out of date, register, pro
 	$(BIN)/vertebra-ml models
 
 test: setup  ## all tests, a file a core
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## lint, format, types, import floors
 	$(BIN)/ruff check .

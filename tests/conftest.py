@@ -31,6 +31,12 @@ SETTINGS = {
 PREPARATION = {"spacing_mm": 1.0, "body_threshold_hu": -300, "sagittal_slab_mm": 60.0}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one that is begun last is waited for alone."""
+    slow = {item.path for item in items if item.get_closest_marker("server")}
+    items.sort(key=lambda item: (item.path not in slow, "pipelines" not in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the slice spotter's folder named by dvc.lock, from DVC's cache or the remote."""
