@@ -3,15 +3,16 @@
 import base64
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -26,6 +27,15 @@ THREE_AND_FOUR = (
     "os.dup2(a, 3); os.dup2(b, 4); os.execvp(sys.argv[3], sys.argv[3:])"
 )
 WAIT_S, POLL_S = 240.0, 0.25
+CALL_S = 120.0
+"""A starved browser needs seconds for a picture; one that says nothing for so long never will."""
+STARTS = 3
+
+Seen = TypeVar("Seen")
+
+
+class BrowserGone(Exception):
+    """The browser ended, or does not answer any more: no fault of the page that it shows."""
 
 
 def program() -> str | None:
@@ -50,18 +60,24 @@ class Page:
         message = {"id": self.last, "method": method, "params": values}
         if self.session:
             message["sessionId"] = self.session
-        os.write(self.to, json.dumps(message).encode() + END)
+        try:
+            os.write(self.to, json.dumps(message).encode() + END)
+        except BrokenPipeError as error:
+            raise BrowserGone("it ended") from error
+        end = time.monotonic() + CALL_S
         while True:
-            answer = json.loads(self._read())
+            answer = json.loads(self._read(end))
             if answer.get("id") == self.last:
                 assert "error" not in answer, answer["error"]
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def _read(self) -> bytes:
+    def _read(self, end: float) -> bytes:
         while END not in self.kept:
-            block = os.read(self.back, 1 << 20)
-            assert block, "the browser is gone"
+            ready, _, _ = select.select([self.back], [], [], max(0.0, end - time.monotonic()))
+            block = os.read(self.back, 1 << 20) if ready else b""
+            if not block:
+                raise BrowserGone("it ended" if ready else f"no answer in {CALL_S:.0f} s")
             self.kept += block
         message, _, self.kept = self.kept.partition(END)
         return message
@@ -102,6 +118,19 @@ class Page:
         content = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         path.write_bytes(content)
         return content
+
+
+def visit(browser_program: str, place: Path, look: Callable[[Page], Seen]) -> Seen:
+    """Return what ``look`` returns of a fresh browser; one that dies or hangs is started anew."""
+    for start in range(STARTS):
+        folder = place / f"browser-{start}"
+        folder.mkdir(parents=True)
+        try:
+            with browser(browser_program, folder) as page:
+                return look(page)
+        except BrowserGone as gone:
+            told = f"{gone}: {(folder / 'browser.log').read_text(errors='replace')[-1000:]}"
+    raise AssertionError(f"{STARTS} browsers in turn did not answer; the last: {told}")
 
 
 @contextmanager

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.ui.browser import Page, browser, program
+from tests.ui.browser import Page, program, visit
 from tests.ui.runs import EXPERIMENT, two_runs
 from vertebra_ml.tracking.store import open_store
 
@@ -29,6 +30,8 @@ SEEN = [
 ]  # fmt: skip
 WIDE, HIGH = 4000, 1400  # pixels: the table draws only the columns that fit
 COLOURS_MIN = 8
+
+Look = Callable[[Callable[[Page], Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -91,81 +94,117 @@ def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
     pytest.fail(f"MLflow's pages did not start:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+@pytest.fixture
+def looked(tmp_path: Path) -> Look:
+    """Return what calls a function with a page of a fresh browser and returns what that returns."""
     found = program()
     if found is None:
         pytest.skip("needs a browser: apt-get install chromium")
-    with browser(found, tmp_path_factory.mktemp("browser")) as opened:
-        opened.size(WIDE, HIGH)
-        yield opened
+
+    def wide(look: Callable[[Page], Any]) -> Any:
+        def sized(page: Page) -> Any:
+            page.size(WIDE, HIGH)
+            return look(page)
+
+        return visit(found, tmp_path, sized)
+
+    return wide
 
 
 @pytest.mark.server
 def test_the_saved_view_says_which_run_is_better_and_why(
-    page: Page, pages: Pages, tmp_path: Path
+    looked: Look, pages: Pages, tmp_path: Path
 ) -> None:
-    page.go(f"{pages.url}/#/experiments/{pages.experiment}/runs?viewStateShareKey=slice_spotter")
-    page.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length == 2")
-    page.wait("document.querySelectorAll('[col-id=\"tags.`data_hash`\"]').length > 1")
-    shown = page.ask(
-        "[...document.querySelectorAll('.ag-header-cell')].map(e => e.getAttribute('col-id'))"
-    )
+    view = f"{pages.url}/#/experiments/{pages.experiment}/runs?viewStateShareKey=slice_spotter"
+
+    def look(page: Page) -> tuple[list[str], list[str]]:
+        page.go(view)
+        page.wait("document.querySelectorAll('.ag-center-cols-container .ag-row').length == 2")
+        page.wait("document.querySelectorAll('[col-id=\"tags.`data_hash`\"]').length > 1")
+        shown = page.ask(
+            "[...document.querySelectorAll('.ag-header-cell')].map(e => e.getAttribute('col-id'))"
+        )
+        rows = page.ask(
+            "[...document.querySelectorAll('.ag-center-cols-container .ag-row')]"
+            ".sort((a, b) => a.getAttribute('row-index') - b.getAttribute('row-index'))"
+            ".map(e => e.innerText)"
+        )
+        page.picture(tmp_path / "table.png")
+        return shown, rows
+
+    shown, rows = looked(look)
     assert [column for column in SEEN if column not in shown] == []
-    rows = page.ask(
-        "[...document.querySelectorAll('.ag-center-cols-container .ag-row')]"
-        ".sort((a, b) => a.getAttribute('row-index') - b.getAttribute('row-index'))"
-        ".map(e => e.innerText)"
-    )
     better, worse = (row.split() for row in rows)  # sorted by the median
     assert {"0.53", "0.98", "compact", "bce", "0.001", "passed"} <= set(better)
     assert {"4.75", "0.11", "kanavati", "focal", "0.01", "failed"} <= set(worse)
-    _drawn(page, tmp_path / "table.png")
+    _drawn(tmp_path / "table.png")
 
 
 @pytest.mark.server
-def test_the_saved_view_draws_charts(page: Page, pages: Pages, tmp_path: Path) -> None:
-    page.go(
-        f"{pages.url}/#/experiments/{pages.experiment}/runs"
-        "?viewStateShareKey=slice_spotter&compareRunsMode=CHART"
-    )
-    page.wait_for("Which is better, and why", "median_mm", "target_sigma_mm", "epoch/error")
-    page.wait("document.querySelectorAll('canvas, .js-plotly-plot svg path').length > 4")
-    _drawn(page, tmp_path / "charts.png")
+def test_the_saved_view_draws_charts(looked: Look, pages: Pages, tmp_path: Path) -> None:
+    def look(page: Page) -> None:
+        page.go(
+            f"{pages.url}/#/experiments/{pages.experiment}/runs"
+            "?viewStateShareKey=slice_spotter&compareRunsMode=CHART"
+        )
+        page.wait_for("Which is better, and why", "median_mm", "target_sigma_mm", "epoch/error")
+        page.wait("document.querySelectorAll('canvas, .js-plotly-plot svg path').length > 4")
+        page.picture(tmp_path / "charts.png")
+
+    looked(look)
+    _drawn(tmp_path / "charts.png")
 
 
 @pytest.mark.server
-def test_two_runs_are_compared(page: Page, pages: Pages, tmp_path: Path) -> None:
-    page.go(
-        f"{pages.url}/#/compare-runs?runs={json.dumps(list(pages.runs.values()))}"
-        f"&experiments={json.dumps([pages.experiment])}".replace('"', "%22").replace(" ", "")
-    )
-    page.wait_for("Comparing 2 Runs", "Parallel Coordinates Plot", "learning_rate", "median_mm")
-    # What differs is offered first; what is equal would explain nothing.
-    page.wait(
-        "document.querySelectorAll('.js-plotly-plot .parcoords, .js-plotly-plot canvas').length"
-    )
-    axes = page.ask(
-        "[...document.querySelectorAll('.js-plotly-plot .axis-title')].map(e => e.textContent)"
-    )
+def test_two_runs_are_compared(looked: Look, pages: Pages, tmp_path: Path) -> None:
+    def look(page: Page) -> list[str]:
+        page.go(
+            f"{pages.url}/#/compare-runs?runs={json.dumps(list(pages.runs.values()))}"
+            f"&experiments={json.dumps([pages.experiment])}".replace('"', "%22").replace(" ", "")
+        )
+        page.wait_for("Comparing 2 Runs", "Parallel Coordinates Plot", "learning_rate", "median_mm")
+        # What differs is offered first; what is equal would explain nothing.
+        page.wait(
+            "document.querySelectorAll('.js-plotly-plot .parcoords, .js-plotly-plot canvas').length"
+        )
+        page.picture(tmp_path / "compared.png")
+        axes: list[str] = page.ask(
+            "[...document.querySelectorAll('.js-plotly-plot .axis-title')].map(e => e.textContent)"
+        )
+        return axes
+
+    axes = looked(look)
     assert "architecture" in axes
     assert "seed" not in axes
-    _drawn(page, tmp_path / "compared.png")
+    _drawn(tmp_path / "compared.png")
 
 
 @pytest.mark.server
-def test_report_and_pictures_are_with_the_run(page: Page, pages: Pages) -> None:
-    page.go(
-        f"{pages.url}/#/experiments/{pages.experiment}/runs/{pages.runs['worse']}"
-        "/artifacts/reports/report.html"
-    )
-    page.wait_for("report.html", "worst", "metrics.json")
-    page.wait("[...document.querySelectorAll('iframe')].length")
+def test_report_and_pictures_are_with_the_run(looked: Look, pages: Pages) -> None:
+    def look(page: Page) -> None:
+        page.go(
+            f"{pages.url}/#/experiments/{pages.experiment}/runs/{pages.runs['worse']}"
+            "/artifacts/reports/report.html"
+        )
+        page.wait_for("report.html", "worst", "metrics.json")
+        page.wait("[...document.querySelectorAll('iframe')].length")
+
+    looked(look)
 
 
-def _drawn(page: Page, path: Path) -> None:
-    """Assert that the page is not blank: a picture of it has many colours."""
-    page.picture(path)
+def test_a_browser_that_is_silent_is_started_anew_and_then_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.ui.browser.CALL_S", 0.5)
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\necho nothing to say >&2\nexec sleep 60\n")
+    silent.chmod(0o755)
+    with pytest.raises(AssertionError, match=r"3 browsers.*no answer in 0 s: nothing to say"):
+        visit(str(silent), tmp_path, Page.text)
+
+
+def _drawn(path: Path) -> None:
+    """Assert that a picture of a page is not blank: it has many colours."""
     with Image.open(path) as picture:
         colours = picture.convert("RGB").resize((WIDE // 4, HIGH // 4)).getcolors(1 << 24)
     assert colours is not None
