@@ -112,3 +112,15 @@ def test_rows_hold_every_level_head_to_foot_in_the_stated_columns() -> None:
 def test_a_prediction_needs_a_slice_for_each_landmark() -> None:
     with pytest.raises(DatasetError, match="1 slices for 0 landmarks"):
         Prediction("p", Landmarks.empty(), (), (None,), ModelIdentity("m"), 0.0)
+
+
+def test_a_level_that_is_not_told_has_a_row_without_a_place() -> None:
+    who = ModelIdentity("m")
+    held = Prediction("p", Landmarks.empty(), ("L3",), (), who, 0.0, untold={"T12": 0.25})
+    first, second = held.rows()
+    assert (first["level"], first["found"], first["score"], first["z_mm"]) == (
+        "T12", None, 0.25, None,
+    )  # fmt: skip
+    assert (second["level"], second["found"]) == ("L3", False)
+    with pytest.raises(DatasetError, match="given twice"):
+        Prediction("p", Landmarks.empty(), ("L3",), (), who, 0.0, untold={"L3": 0.25})

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -297,3 +298,17 @@ def test_worst_names_wrong_presence_then_the_largest_errors():
         ("b", "L3"), ("b", "T12"), ("a", "T12"),
     ]  # fmt: skip
     assert len(metrics.worst(table_of(SMALL), 99)) == 5  # the unlabelled and the absent are not bad
+
+
+def test_what_is_not_told_is_there_and_has_no_place():
+    answer = replace(predicted({}, ("L4",), (0.8,)), untold={"T12": 0.25, "L5": 0.2})
+    rows = metrics.score("a", "test", TRUTH, answer, STRAIGHT)
+    said = [(row["level"], row["present"], row["found"], row["score"]) for row in rows]
+    assert said == [("T12", True, None, 0.25), ("L4", False, False, 0.8), ("L5", False, None, 0.2)]
+    table = metrics.as_table(rows)
+    numbers = metrics.numbers(table, gross_mm=20, bootstrap=0, seed=1)
+    counts = {name: numbers[name] for name in ("n", "missed", "untold", "invented")}
+    assert counts == {"n": 0, "missed": 1, "untold": 2, "invented": 0}
+    assert numbers["presence_right"] == pytest.approx(2 / 3)  # L5 is not there
+    assert metrics.reliability(table, 1, right_mm=20)["n"].sum() == 1  # the absent L4
+    assert list(metrics.worst(table, 9)["level"]) == ["L5"]

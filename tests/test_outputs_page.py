@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from tests.answers import answer, grid, height
@@ -128,3 +129,12 @@ def test_no_uid_leaves_by_the_page():
     assert uid not in text
     assert "image number" in reader.words
     assert "107" in reader.words
+
+
+def test_what_is_not_told_is_said():
+    made = answer(grid(), FOUND)
+    held = replace(made, prediction=replace(made.prediction, untold={"L5": 0.25}))
+    words = " ".join(read(held)[0].words)
+    assert "T12 and L3 found; L5 not told." in words
+    assert "perhaps; where would be a guess" in words
+    assert "0.25" in words

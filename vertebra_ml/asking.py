@@ -130,6 +130,7 @@ def only(prediction: Prediction, levels: Sequence[str]) -> Prediction:
         slices=tuple(prediction.slices[number] for number in kept),
         missing=tuple(prediction.missing[number] for number in gone),
         absent_scores=tuple(scores[number] for number in gone) if scores else (),
+        untold={label: score for label, score in prediction.untold.items() if label in levels},
         warnings=tuple(line for line in prediction.warnings if subject(line) in {"", *levels}),
     )
 

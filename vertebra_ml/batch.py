@@ -245,7 +245,8 @@ def _judged(localiser: "Localiser", read: _Read) -> tuple[Prediction, Truth | No
 
 def _badness(rows: Rows) -> float:
     """Return infinity where presence was wrong, else the largest error in mm; -1 where none is."""
-    if any(row["present"] not in (row["found"], None) for row in rows):
+    said = [(row["present"], row["found"] is not False) for row in rows]  # None: there, not told
+    if any(present not in (claimed, None) for present, claimed in said):
         return float("inf")
     return max(
         (float(str(row["error_mm"])) for row in rows if row["error_mm"] is not None), default=-1.0

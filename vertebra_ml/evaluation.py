@@ -23,6 +23,7 @@ LINES: Final[tuple[tuple[str, str, str], ...]] = (
     # heading, number of the summary, format
     ("scans", "cases", "{:d}"),
     ("found", "n", "{:d}"),
+    ("not told", "untold", "{:d}"),
     ("median mm", "median_mm", "{:.1f}"),
     ("mean mm", "mean_mm", "{:.1f}"),
     ("median slices", "median_slices", "{:.2f}"),

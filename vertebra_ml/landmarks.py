@@ -137,6 +137,8 @@ class Prediction:
     seconds : time from volume in memory to answer.
     warnings : one line each.
     absent_scores : score of "not in this scan" for each of ``missing``, or none at all.
+    untold : the levels that seem to be in this scan, but whose best place would be a guess, so that
+        none is given, with the score of that place.
 
     Raises DatasetError where these do not fit each other.
     """
@@ -149,9 +151,10 @@ class Prediction:
     seconds: float
     warnings: tuple[str, ...] = ()
     absent_scores: tuple[float, ...] = ()
+    untold: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_labels((*self.landmarks.labels, *self.missing))
+        _check_labels((*self.landmarks.labels, *self.missing, *self.untold))
         fits = len(self.absent_scores) in (0, len(self.missing))
         if not fits or len(self.slices) != len(self.landmarks):
             raise DatasetError(
@@ -165,7 +168,8 @@ class Prediction:
     def rows(self) -> list[dict[str, object]]:
         """Return one dict a level in the columns of ``slices.csv``, head to foot.
 
-        Coordinates are RAS+ mm; empty (None) where the level is not found or not known.
+        Coordinates are RAS+ mm; empty (None) where the level is not found or not known. ``found``
+        is None of a level that is not told.
         """
         found = {label: self._found_row(i) for i, label in enumerate(self.landmarks.labels)}
         scores = dict(zip(self.missing, self.absent_scores, strict=False))
@@ -173,7 +177,11 @@ class Prediction:
             label: self._row(label, score=_number(scores.get(label, np.nan)))
             for label in self.missing
         }
-        every = found | absent
+        untold = {
+            label: self._row(label, score=_number(score)) | {"found": None}
+            for label, score in self.untold.items()
+        }
+        every = found | absent | untold
         return [every[label] for label in sorted(every, key=RANK.__getitem__)]
 
     def _found_row(self, i: int) -> dict[str, object]:

@@ -3,7 +3,8 @@
 A level counts as found right or wrong in two separate questions. *Presence*: is it in the scan at
 all? Asked of every level that is labelled (present) or known to be absent; a visible level without
 a label is in neither. *Place*: how far off is it? Asked of levels present and found only, so that
-a missed level spoils presence and not the error.
+a missed level spoils presence and not the error. A level that is not told is said to be there, and
+has no place: it is missed, and its presence is right or wrong.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,8 @@ COLUMN_TYPES: Final[dict[str, str]] = {
     "levels_off": "float64", "slice_spacing_mm": "float64", "truth_z_mm": "float64",
     "z_mm": "float64",
 }  # fmt: skip
-"""Columns of the table and their pandas types; ``present`` is missing where it is not known."""
+"""Columns of the table and their pandas types; ``present`` is missing where it is not known,
+``found`` where it is not told."""
 
 
 RATES: Final[dict[str, tuple[str, intervals.Statistic]]] = {
@@ -60,13 +62,17 @@ def score(
     (0: the nearest label is the right one; +1: the answer sits on the next one towards the feet);
     missing where no neighbour is labelled.
     """
-    asked = sorted({*prediction.landmarks.labels, *prediction.missing}, key=RANK.__getitem__)
-    absent = dict(zip(prediction.missing, prediction.absent_scores, strict=False))
+    untold = prediction.untold
+    asked = sorted(
+        {*prediction.landmarks.labels, *prediction.missing, *untold}, key=RANK.__getitem__
+    )
+    known = dict(zip(prediction.missing, prediction.absent_scores, strict=False)) | dict(untold)
     rows = []
     for level in asked:
         row: dict[str, object] = dict.fromkeys(COLUMN_TYPES)
-        row.update(case=case_id, group=group, level=level, score=absent.get(level))
-        row.update(present=_present(truth, level), found=level in prediction.landmarks)
+        row.update(case=case_id, group=group, level=level, score=known.get(level))
+        row["present"] = _present(truth, level)
+        row["found"] = None if level in untold else level in prediction.landmarks
         row["slice_spacing_mm"] = source.slice_spacing_mm
         if level in truth.landmarks:
             row["truth_z_mm"] = float(truth.landmarks[level][2])
@@ -121,10 +127,10 @@ def numbers(table: "pd.DataFrame", *, gross_mm: float, bootstrap: int, seed: int
     """Return counts, and each number with its bootstrap interval as ``_low`` and ``_high``.
 
     Counts: ``cases``, ``present``, ``absent``, ``n`` (present and found), ``gross``, ``missed``
-    (present, not found), ``invented`` (absent, found). Numbers: mean, std, median and p90 as
-    ``..._mm`` and ``..._slices``; ``gross_rate`` (error > ``gross_mm``) and ``off_by_one_rate``
-    among present and found; ``presence_right`` among present and absent. Intervals are those of
-    ``intervals``, over ``bootstrap`` draws of whole cases.
+    (present, not found), ``untold`` (there or not), ``invented`` (absent, found). Numbers: mean,
+    std, median and p90 as ``..._mm`` and ``..._slices``; ``gross_rate`` (error > ``gross_mm``) and
+    ``off_by_one_rate`` among present and found; ``presence_right`` among present and absent.
+    Intervals are those of ``intervals``, over ``bootstrap`` draws of whole cases.
     """
     columns = _columns(table, gross_mm)
     answer: Numbers = dict(_counts(table, columns))
@@ -140,12 +146,13 @@ def numbers(table: "pd.DataFrame", *, gross_mm: float, bootstrap: int, seed: int
 def right(table: "pd.DataFrame", *, right_mm: float) -> Floats:
     """Return (rows,) 1 for a right answer, 0 for a wrong one, NaN where it cannot be judged.
 
-    Right: found within ``right_mm`` of where it is, or said to be absent and absent.
+    Right: found within ``right_mm`` of where it is, or said to be absent and absent. What is not
+    told is not judged.
     """
     present, found = _boolean(table["present"]), _boolean(table["found"])
     near = table["error_mm"].to_numpy(dtype=np.float64) <= right_mm
     good = np.where(found == 1, (present == 1) & near, present == 0)
-    return np.where(np.isnan(present), np.nan, good)
+    return np.where(np.isnan(present) | np.isnan(found), np.nan, good)
 
 
 def reliability(table: "pd.DataFrame", bins: int, *, right_mm: float) -> "pd.DataFrame":
@@ -173,7 +180,7 @@ def reliability(table: "pd.DataFrame", bins: int, *, right_mm: float) -> "pd.Dat
 def worst(table: "pd.DataFrame", count: int) -> "pd.DataFrame":
     """Return the ``count`` worst rows: wrong presence first, then the largest errors."""
     present, found = _boolean(table["present"]), _boolean(table["found"])
-    wrong = ~np.isnan(present) & (present != found)
+    wrong = ~np.isnan(present) & (present != _claimed(found))
     badness = np.where(wrong, np.inf, table["error_mm"].to_numpy(dtype=np.float64))
     order = np.argsort(-np.nan_to_num(badness, nan=-1.0, posinf=np.inf), kind="stable")
     judged = order[~np.isnan(badness[order])]
@@ -210,6 +217,11 @@ def _boolean(column: "pd.Series[Any]") -> Floats:
     return values
 
 
+def _claimed(found: Floats) -> Floats:
+    """Return (rows,) 1 where a level is said to be in the scan: also of one that is not told."""
+    return np.where(np.isnan(found), 1.0, found)
+
+
 def _columns(table: "pd.DataFrame", gross_mm: float) -> dict[str, Floats]:
     """Return (rows,) values of each question, NaN where it is not asked of a row."""
     present, found = _boolean(table["present"]), _boolean(table["found"])
@@ -222,7 +234,7 @@ def _columns(table: "pd.DataFrame", gross_mm: float) -> dict[str, Floats]:
         "slices": slices,
         "gross": np.where(np.isnan(mm), np.nan, mm > gross_mm),
         "off_by_one": np.where(np.isnan(off), np.nan, np.abs(off) == 1),
-        "presence": np.where(np.isnan(present), np.nan, present == found),
+        "presence": np.where(np.isnan(present), np.nan, present == _claimed(found)),
     }
 
 
@@ -234,6 +246,7 @@ def _counts(table: "pd.DataFrame", columns: Mapping[str, Floats]) -> dict[str, i
         "absent": int((present == 0).sum()),
         "n": int(np.isfinite(columns["mm"]).sum()),
         "gross": int(np.nansum(columns["gross"])),
-        "missed": int(((present == 1) & (found == 0)).sum()),
+        "missed": int(((present == 1) & (found != 1)).sum()),
+        "untold": int(np.isnan(found).sum()),
         "invented": int(((present == 0) & (found == 1)).sum()),
     }

@@ -22,8 +22,8 @@ maybe = st.one_of(st.just(math.nan), st.floats(0, 1))
 def predictions(draw: Any) -> Prediction:
     """Any answer: heights alone or whole points, levels missing, slices unknown."""
     labels = draw(st.lists(st.sampled_from(LEVELS), unique=True, max_size=8))
-    cut = draw(st.integers(0, len(labels)))
-    found, missing = labels[:cut], tuple(labels[cut:])
+    cut, end = sorted(draw(st.integers(0, len(labels))) for _ in range(2))
+    found, missing, untold = labels[:cut], tuple(labels[cut:end]), labels[end:]
     points = [(draw(mm), draw(mm), draw(mm)) for _ in found]
     points = [(math.nan, math.nan, z) if draw(st.booleans()) else (x, y, z) for x, y, z in points]
     places = [
@@ -42,6 +42,7 @@ def predictions(draw: Any) -> Prediction:
         seconds=draw(st.floats(0, 1e4)),
         warnings=tuple(draw(st.lists(st.sampled_from(["a; b", 'of "L3", far', "é"]), max_size=2))),
         absent_scores=tuple(draw(maybe) for _ in missing),
+        untold={level: draw(maybe) for level in untold},
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """From distributions to verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,3 +66,15 @@ def test_activations_are_distributions() -> None:
         assert activate(logits).sum(axis=1) == pytest.approx(np.ones(3))
     quiet = np.full((1, ROWS + 1), -8.0)
     assert sigmoid(quiet)[0, -1] > 0.99
+
+
+def test_a_place_that_is_a_guess_is_not_told() -> None:
+    reader = replace(READER, answer_threshold=0.7)
+    (verdict,) = reader.read(told({40.0: 0.6, 57.0: 0.4}), ["T12"])
+    assert (verdict.row, verdict.told) == (None, False)
+    assert verdict.score == pytest.approx(0.6, abs=0.03)
+    (sure,) = reader.read(told({40.0: 0.9, 57.0: 0.1}), ["T12"])
+    assert sure.told
+    assert sure.row == pytest.approx(40, abs=0.2)
+    (gone,) = reader.read(told({40.0: 0.1}, 0.9), ["T12"])  # absent, and that is told
+    assert (gone.row, gone.told) == (None, True)

@@ -1,9 +1,11 @@
 """Training, saving, killing, resuming, loading and asking, with a tiny network."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +98,9 @@ def test_the_folder_is_complete(trained: Path) -> None:
     contract = Contract.read(trained)
     assert contract.seed == 11
     assert contract.preparation == toys.PROJECTION
-    assert set(contract.thresholds) == {"presence", "warning"}
+    assert set(contract.thresholds) == {"presence", "answer", "warning"}
     assert 0 < contract.thresholds["presence"] < 1  # chosen on validation
+    assert 0 <= contract.thresholds["answer"] <= 0.5
     assert contract.thresholds["warning"] == 0.6
 
 
@@ -110,7 +113,8 @@ def test_it_learns(trained: Path) -> None:
 def test_answers_lie_inside_and_say_who_answered(spotter: models.Localiser) -> None:
     pair, _ = toys.pair_and_truth(5)
     prediction = spotter.locate_mips(pair, toys.source_of(pair), "toy-5")
-    assert {*prediction.landmarks.labels, *prediction.missing} == {"T12", "L3"}
+    said = {*prediction.landmarks.labels, *prediction.missing, *prediction.untold}
+    assert said == {"T12", "L3"}
     assert prediction.model.version == "7"
     for (x, _, z), place in zip(prediction.landmarks.points_mm, prediction.slices, strict=True):
         assert np.isnan(x)
@@ -149,7 +153,7 @@ def test_a_place_outside_the_file_is_refused(spotter: models.Localiser) -> None:
     source = toys.source_of(pair)
     short = type(source)(source.affine, (200, 200, 1))
     prediction = spotter.locate_mips(pair, short, "short")
-    assert set(prediction.missing) == {"T12", "L3"}
+    assert {*prediction.missing, *prediction.untold} == {"T12", "L3"}
 
 
 def test_locate_opens_what_a_case_has(spotter: models.Localiser) -> None:
@@ -277,3 +281,25 @@ def test_an_unknown_setting_and_an_empty_part_are_named(tmp_path: Path) -> None:
 def test_the_package_is_light_to_import() -> None:
     code = "import sys, vertebra_ml.models; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_places_that_would_be_guesses_are_not_told(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "careful"
+    shutil.copytree(trained, folder)
+    contract = Contract.read(trained)
+    pair, _ = toys.pair_and_truth(5)
+    answers = []
+    for least in (0.0, 1.0):
+        every = {**contract.thresholds, "presence": 0.0, "answer": least}
+        replace(contract, thresholds=every).write(folder)
+        spotter = models.load_model(folder)
+        answers.append(spotter.locate_mips(pair, toys.source_of(pair), "toy-5"))
+    told, held = answers
+    assert told.landmarks.labels == ("T12", "L3")
+    assert not told.untold
+    assert (held.landmarks.labels, held.missing) == ((), ())
+    assert held.untold == dict(zip(told.landmarks.labels, told.landmarks.scores, strict=True))
+    assert [row["found"] for row in held.rows()] == [None, None]
+    assert [line.partition(",")[0] for line in held.warnings] == [
+        "T12: seems to be in the scan", "L3: seems to be in the scan",
+    ]  # fmt: skip

@@ -47,7 +47,7 @@ def test_an_answer_is_told_without_a_name(tmp_path: Path) -> None:
     assert line.pop("time").endswith("Z")
     assert line == {
         "scan": "abc", "model": "slice_spotter", "version": "3", "run": "run", "data_hash": "0f1e",
-        "outcome": "answered", "found": ["T12"], "missing": ["L3"],
+        "outcome": "answered", "found": ["T12"], "untold": [], "missing": ["L3"],
         "scores": {"T12": 0.912, "L3": 0.75}, "spread_mm": {}, "warnings": 2, "seconds": 0.25,
         "facts": {"form": "ct"},
     }  # fmt: skip

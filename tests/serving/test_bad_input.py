@@ -297,13 +297,13 @@ def test_links_out_of_the_root(served: Served, tmp_path: Path) -> None:
         assert answer["message"].startswith(f"{path}: found a path outside"), answer["message"]
 
 
-def test_ten_thousand_rows_of_nothing(served: Served, good: Row) -> None:
+def test_thousands_of_rows_of_nothing(served: Served, good: Row) -> None:
     started = time.perf_counter()
     status, answer = ask(served, [{"case": None, "content": None, "path": None}] * 10_000)
     assert status == 400
     assert LINE.fullmatch(answer["message"])
     assert time.perf_counter() - started < 20
-    frame = pd.DataFrame({"path": ["lost.nii.gz"] * 10_000})
+    frame = pd.DataFrame({"path": ["lost.nii.gz"] * 2_000})  # each is looked for and logged
     status, answer = post(served, frame.to_csv(index=False).encode(), CSV)
     assert (status, answer["message"][:25]) == (400, "lost.nii.gz: found nothin")
 

@@ -145,7 +145,8 @@ def _connected(address: str) -> Any:
         return Client(
             address, timeout=CONNECT_S, set_as_default=False, deserializers=["msgpack", "error"]
         )
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, AssertionError) as error:
+        # Dask asserts that its own thread has begun within 10 s, which a starved machine fails.
         raise CrewError(
             address,
             found=f"no scheduler that answers ({type(error).__name__})",

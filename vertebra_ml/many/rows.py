@@ -23,7 +23,8 @@ def prediction_of(entry: Entry, case: str) -> Prediction:
         _check_case(entry["case"], case)
         levels = list(entry["levels"])
         found = [level for level in levels if level["found"]]
-        absent = [level for level in levels if not level["found"]]
+        absent = [level for level in levels if level["found"] is False]
+        untold = [level for level in levels if level["found"] is None]
         scores = tuple(_value(level["score"]) for level in absent)
         return Prediction(
             case=case,
@@ -34,6 +35,7 @@ def prediction_of(entry: Entry, case: str) -> Prediction:
             seconds=float(entry["seconds"]),
             warnings=tuple(" ".join(str(line).split()) for line in entry["warnings"]),
             absent_scores=scores,
+            untold={level["level"]: _value(level["score"]) for level in untold},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         found_text = error.found if isinstance(error, VertebraError) else repr(error)

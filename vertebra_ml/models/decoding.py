@@ -24,12 +24,17 @@ SIGMAS_OF_HELD: Final = 1.645
 
 @dataclass(frozen=True)
 class Verdict:
-    """One level: ``row`` is None where it is judged absent; ``score`` 0..1 is for what is said."""
+    """One level: ``row`` is None where it is judged absent; ``score`` 0..1 is for what is said.
+
+    It is None as well where it is not ``told``: the level seems to be there, but ``score``, that of
+    its best place, says that the place would be a guess.
+    """
 
     level: str
     row: float | None
     score: float
     spread_mm: float
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Decoder:
     presence_threshold : a level is said to be in the scan from this probability on.
     column : weigh the levels against each other by the gaps of real spines ("chain"), or read each
         alone ("peak").
+    answer_threshold : a place is told from this score on.
     """
 
     levels: tuple[str, ...]
@@ -51,6 +57,7 @@ class Decoder:
     sigma_mm: float
     presence_threshold: float
     column: str
+    answer_threshold: float = 0.0
 
     def read(self, own: Floats, asked: Sequence[str]) -> list[Verdict]:
         """Return a verdict for each level ``asked`` from distributions ``own``."""
@@ -71,8 +78,10 @@ class Decoder:
         bell = np.where(near, own[:-1], 0.0)
         bell = bell if bell.sum() > 1e-6 else np.where(near, joint[:-1], 0.0)
         row = decode(bell, self.sigma_mm / self.row_mm)
-        score = min(float(own[:-1][near].sum()), float(joint[:-1][near].sum()))
-        return Verdict(level, row, min(score, 1.0), self._spread(own[:-1], row))
+        score = min(float(own[:-1][near].sum()), float(joint[:-1][near].sum()), 1.0)
+        if score < self.answer_threshold:
+            return Verdict(level, None, score, float("nan"), told=False)
+        return Verdict(level, row, score, self._spread(own[:-1], row))
 
     def _spread(self, rows: Floats, row: float) -> float:
         """Radius (mm) about ``row`` that holds HELD of the mass, less the width that was taught."""

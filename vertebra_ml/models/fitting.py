@@ -19,7 +19,11 @@ from vertebra_ml.models.contract import HISTORY, WEIGHTS, Contract, Settings, re
 from vertebra_ml.models.losses import LOSSES
 from vertebra_ml.models.slice_spotter import decoder
 from vertebra_ml.models.starting import begin, read_start
-from vertebra_ml.models.validation import best_presence_threshold, measure
+from vertebra_ml.models.validation import (
+    best_answer_threshold,
+    best_presence_threshold,
+    measure,
+)
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +106,13 @@ def train(
         on_epoch(progress.epoch, progress.history[-1])
     network.set_weights(progress.best)
     presence = best_presence_threshold(network, lesson.validation, known)
+    reader = decoder(known, presence)
+    answer = best_answer_threshold(network, lesson.validation, reader, known)
     contract = Contract(
         kind=KIND,
         settings=known,
         preparation=dict(projection),
-        thresholds={"presence": presence, "warning": known.warning_score},
+        thresholds={"presence": presence, "answer": answer, "warning": known.warning_score},
         seed=seed,
         data_hash=data_hash,
         limits=dict(limits or {}),

@@ -34,7 +34,8 @@ class SliceSpotter:
         self._network.jit_compile = False  # a compiler would start anew at every height
         self._contract = contract
         self._architecture = architecture(contract.settings.architecture)
-        self._decoder = decoder(contract.settings, contract.thresholds["presence"])
+        known = contract.thresholds
+        self._decoder = decoder(contract.settings, known["presence"], known.get("answer", 0.0))
         self._lock = threading.Lock()
         self._identity = identity
         for rows in WARM_ROWS:
@@ -107,7 +108,7 @@ class SliceSpotter:
             warnings = [*beyond, *self._doubts(verdicts)]
         found: list[tuple[Verdict, Floats, SliceReference]] = []
         missing: list[Verdict] = []
-        for verdict in verdicts:
+        for verdict in (one for one in verdicts if one.told):
             if verdict.row is not None:
                 # The last row of a coarse grid may reach half a pixel beyond the scan.
                 z_mm = float(np.clip(grid.z_of_row(verdict.row), *_ends(pair)))
@@ -126,12 +127,16 @@ class SliceSpotter:
             seconds=time.perf_counter() - start,
             warnings=tuple(warnings),
             absent_scores=tuple(verdict.score for verdict in missing),
+            untold={verdict.level: verdict.score for verdict in verdicts if not verdict.told},
         )
 
     def _doubts(self, verdicts: list[Verdict]) -> list[str]:
         least = self._contract.thresholds["warning"]
         return [
             f"{verdict.level}: score {verdict.score:.2f} is below {least:.2f}, look at the overlay"
+            if verdict.told
+            else f"{verdict.level}: seems to be in the scan, but its best place would be a guess "
+            f"(score {verdict.score:.2f}), so none is told"
             for verdict in verdicts
             if verdict.score < least
         ]
@@ -161,7 +166,9 @@ def load_network(folder: Path, contract: Contract) -> Any:
     return network
 
 
-def decoder(settings: Settings, presence_threshold: float) -> Decoder:
+def decoder(
+    settings: Settings, presence_threshold: float, answer_threshold: float = 0.0
+) -> Decoder:
     """Return the decode that serving uses; training measures itself with the very same."""
     shape = architecture(settings.architecture)
     return Decoder(
@@ -170,6 +177,7 @@ def decoder(settings: Settings, presence_threshold: float) -> Decoder:
         sigma_mm=settings.target_sigma_mm,
         presence_threshold=presence_threshold,
         column=shape.column,
+        answer_threshold=answer_threshold,
     )
 
 

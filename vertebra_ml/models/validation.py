@@ -17,6 +17,9 @@ from vertebra_ml.targets import LABELLED, UNKNOWN, Floats
 GROSS_MM: Final = 20.0
 """An error beyond this is gross: about half a lumbar gap."""
 
+RIGHT_MM: Final = 10.0
+"""An answer no farther off is right: less than half of any gap below the neck."""
+
 PRICE_MM: Final = 50.0
 """A rate (0..1) of gross errors or of wrong presence weighs in ``error`` as this many mm."""
 
@@ -34,6 +37,7 @@ class Outcome:
     present: bool
     found: bool
     error_mm: float
+    score: float = float("nan")
 
 
 def measure(
@@ -71,6 +75,22 @@ def best_presence_threshold(network: Any, samples: Sequence[Sample], settings: S
     return float(steps[wrong <= wrong.min() + np.sqrt(wrong.min())].max())
 
 
+def best_answer_threshold(
+    network: Any, samples: Sequence[Sample], reader: Decoder, settings: Settings
+) -> float:
+    """Return the score, in steps of 0.05, from which a place is worth telling.
+
+    Below it answers of validation are more often wrong than right: right ones less wrong ones are
+    most from there on; of several such scores the highest. Over every level learnt, as above.
+    """
+    found = [o for o in _outcomes(network, samples, reader, settings.architecture) if o.found]
+    scores = np.array([outcome.score for outcome in found])
+    worth = np.array([1 if o.present and o.error_mm <= RIGHT_MM else -1 for o in found])
+    steps = np.arange(11) / 20
+    gains = [int(worth[scores >= step].sum()) for step in steps]
+    return float(steps[np.array(gains) == max(gains)].max())
+
+
 def distributions(
     network: Any, samples: Sequence[Sample], name: str
 ) -> Iterator[tuple[Sample, Floats]]:
@@ -98,7 +118,7 @@ def _outcome(sample: Sample, i: int, verdict: Verdict) -> Outcome:
     error = float("nan")
     if verdict.row is not None and present:
         error = abs(verdict.row - float(sample.positions[i])) * sample.spacing_mm
-    return Outcome(verdict.level, present, found, error)
+    return Outcome(verdict.level, present, found, error, verdict.score)
 
 
 def _figures(outcomes: Sequence[Outcome]) -> dict[str, float]:

@@ -5,6 +5,7 @@ show and no more: no UID, no path, no header's value.
 """
 
 import base64
+from collections.abc import Mapping
 from html import escape
 from importlib.metadata import version
 from typing import Final
@@ -19,6 +20,7 @@ from vertebra_ml.plots.said import spans
 
 NOT_FOR_PATIENTS: Final = "For research use. This is no medical device; check every answer by eye."
 NONE: Final = "–"
+UNTOLD: Final = "perhaps; where would be a guess"
 PICTURE_DPI: Final = 150
 ABSENT: Final = ' class="absent"'
 
@@ -90,6 +92,8 @@ def _lead(answer: Answer) -> str:
         said.append(f"{_listed(marks.labels)} found")
     if missing:
         said.append(f"{_listed(missing)} not in this scan")
+    if answer.prediction.untold:
+        said.append(f"{_listed(tuple(answer.prediction.untold))} not told")
     return "; ".join(said) + "." if said else "No level was asked for."
 
 
@@ -116,10 +120,10 @@ def _table(answer: Answer) -> str:
     many = len(answer.prediction.missing) > FEW
     lines = [
         f"<tr{'' if row['found'] else ABSENT}>"
-        + "".join(f"<td>{escape(_said(row[key], digits))}</td>" for key, _, _, digits, _ in shown)
+        + "".join(f"<td>{escape(_cell(row, key, digits))}</td>" for key, _, _, digits, _ in shown)
         + "</tr>"
         for row in rows
-        if row["found"] or not many
+        if row["found"] is not False or not many
     ]
     if many:  # named above, one by one in the tables of the batch
         rest = f"<td>{len(answer.prediction.missing)} others</td><td>not in this scan</td>"
@@ -127,11 +131,12 @@ def _table(answer: Answer) -> str:
     return f'<div class="wide"><table><tr>{heads}</tr>{"".join(lines)}</table></div>'
 
 
-def _said(value: object, digits: int) -> str:
+def _cell(row: Mapping[str, object], key: str, digits: int) -> str:
+    value = row[key]
+    if key == "found":
+        return UNTOLD if value is None else "found" if value else "not in this scan"
     if value is None:
         return NONE
-    if isinstance(value, bool):
-        return "found" if value else "not in this scan"
     return f"{value:.{digits}f}".replace("-", "−") if isinstance(value, float) else str(value)
 
 

@@ -13,7 +13,8 @@ def slices(answer: Answer) -> Files:
     if answer.volume is None:
         log.warning("%s: MIPs hold no axial slices, so there is no png of it", answer.case)
         return {}
-    gone = {_name(answer.case, level): None for level in answer.prediction.missing}
+    without = (*answer.prediction.missing, *answer.prediction.untold)
+    gone = {_name(answer.case, level): None for level in without}
     return gone | {_name(answer.case, level): png for level, png in answer.slice_pngs.items()}
 
 

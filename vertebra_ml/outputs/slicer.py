@@ -67,5 +67,6 @@ def _model_words(answer: Answer) -> str:
     prediction = answer.prediction
     words = [f"{prediction.model.kind} {prediction.model.version}".strip()]
     words += [f"{', '.join(prediction.missing)} not in this scan"] if prediction.missing else []
+    words += [f"{', '.join(prediction.untold)} not told"] if prediction.untold else []
     words += [f"warning: {line}" for line in prediction.warnings]
     return "; ".join([*words, "for research use"])

@@ -81,7 +81,7 @@ def _draw(axes: Axes, sheet: Sheet, prediction: Prediction, truth: Truth | None)
 
 def _draw_levels(axes: Axes, sheet: Sheet, prediction: Prediction, truth: Truth | None) -> None:
     """Draw few levels: a line each across both views."""
-    asked = {*prediction.landmarks.labels, *prediction.missing}
+    asked = {*prediction.landmarks.labels, *prediction.missing, *prediction.untold}
     _levels(axes, sheet, prediction.landmarks, "solid", style.ANSWER)
     if truth:
         _levels(axes, sheet, truth.landmarks.select(tuple(asked)), DASHES, style.TRUTH)

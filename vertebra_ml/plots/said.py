@@ -18,7 +18,7 @@ Words = tuple[str, str]  # text and colour
 
 def is_column(prediction: Prediction) -> bool:
     """Return whether so many levels were asked for that they are drawn as points."""
-    return len(prediction.landmarks) + len(prediction.missing) > FEW
+    return len(prediction.landmarks) + len(prediction.missing) + len(prediction.untold) > FEW
 
 
 def level_words(prediction: Prediction, truth: Truth | None, label: str) -> Words:
@@ -65,7 +65,7 @@ def level_notes(prediction: Prediction, truth: Truth | None) -> list[Words]:
                 style.WRONG if missed else style.INK,
             )
         )
-    if not prediction.missing and not len(prediction.landmarks):
+    if not prediction.missing and not len(prediction.landmarks) and not prediction.untold:
         lines.append(("No level was asked for.", style.INK))
     lines += [(f"Warning: {warning}", style.INK) for warning in prediction.warnings]
     return lines

@@ -23,6 +23,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     ("a level off", "off_by_one_rate", "{:.1%}"),
     ("presence right", "presence_right", "{:.1%}"),
     ("missed of present", "missed", "{:d} of {present:d}"),
+    ("not told", "untold", "{:d}"),
     ("invented of absent", "invented", "{:d} of {absent:d}"),
 )
 TILES: Final[tuple[Column, ...]] = (
@@ -70,7 +71,9 @@ def explanation(settings: Mapping[str, Any]) -> str:
         "model gives a height, the whole distance where it gives a point; in slices of the scan "
         f"itself. Gross: more than {settings['gross_mm']:g} mm. A level off: nearer to a "
         "neighbour's label than to its own. Presence: labelled levels should be found, levels "
-        "outside the scan should not; levels in the scan without a label count in nothing. Small "
+        "outside the scan should not; levels in the scan without a label count in nothing. Not "
+        "told: said to be there, but where would be a guess, so that no place is given; if it is "
+        "there, it counts as missed. Small "
         f"print: {settings['confidence'] * 100:.0f} % intervals, from {settings['bootstrap']} "
         f"draws of whole scans (seed {settings['seed']}); where nothing went wrong, the rule of "
         "three."
@@ -82,5 +85,6 @@ def worst(table: "pd.DataFrame") -> str:
     rows = metrics.worst(table, WORST_ROWS)
     if rows.empty:
         return "<p>None.</p>"
-    lines = [[plain(row[name]) for name in WORST_COLUMNS] for row in rows.to_dict("records")]
+    known = rows.astype(object).where(rows.notna(), None)
+    lines = [[plain(row[name]) for name in WORST_COLUMNS] for row in known.to_dict("records")]
     return grid([name.replace("_", " ") for name in WORST_COLUMNS], lines)

@@ -7,8 +7,8 @@ Who operates the server names a folder. A line holds
     model, version, run, data_hash
                 which model answered
     outcome     ``answered``, or the class of the error
-    found, missing
-                levels
+    found, missing, untold
+                levels; the last seem to be there, but their places would be guesses
     scores, spread_mm
                 by level; of a missing one how sure the model is that it is not there
     warnings    how many
@@ -106,11 +106,13 @@ def answered(prediction: Prediction, seconds: float) -> dict[str, object]:
     """Return the entry of a case that was answered."""
     marks = prediction.landmarks
     absent = dict(zip(prediction.missing, prediction.absent_scores, strict=False))
+    absent |= prediction.untold
     return {
         **_who(prediction.model),
         "outcome": ANSWERED,
         "found": list(marks.labels),
         "missing": list(prediction.missing),
+        "untold": list(prediction.untold),
         "scores": _numbers({**dict(zip(marks.labels, marks.scores, strict=True)), **absent}),
         "spread_mm": _numbers(dict(zip(marks.labels, marks.spread_mm, strict=True))),
         "warnings": len(prediction.warnings),
