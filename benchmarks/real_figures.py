@@ -56,8 +56,8 @@ class Figures:
     off_by_one : the label nearest to the answer is a neighbour's, of those answered that have a
         labelled neighbour.
     presence : found and labelled, or not found and not in the scan, of these two kinds; visible
-        levels without a label are of neither.
-    missed, invented : labelled and not found; found and not in the scan.
+        levels without a label are of neither. One that is not told is said to be in the scan.
+    missed, invented : labelled and without a place; found and not in the scan.
     identified : as ``vertebra_ml.id_rates`` counts it, of all labelled; None of a model that tells
         heights alone.
     mean_mm : over the identified.
@@ -106,6 +106,7 @@ def figures(
     """Draw the figures of ``rows``; ``scans`` are those of the rows, empty for heights alone."""
     present, found = _numbers(rows["present"]), _numbers(rows["found"])
     placed = (present == 1) & (found == 1)
+    claimed = np.where(np.isnan(found), 1.0, found)  # not told where, but said to be there
     mm = np.where(placed, _numbers(rows["error_mm"]), np.nan)
     slices = np.where(placed, _numbers(rows["error_slices"]), np.nan)
     off = np.where(placed, np.abs(_numbers(rows["levels_off"])), np.nan)
@@ -120,8 +121,8 @@ def figures(
         within=Share.where(_asked(mm <= RIGHT_MM, present == 1)),
         gross=Share.where(_asked(mm > gross_mm, placed)),
         off_by_one=Share.where(_asked(off == 1, np.isfinite(off))),
-        presence=Share.where(_asked(present == found, np.isfinite(present))),
-        missed=Share.where(_asked(found == 0, present == 1)),
+        presence=Share.where(_asked(present == claimed, np.isfinite(present))),
+        missed=Share.where(_asked(found != 1, present == 1)),
         invented=Share.where(_asked(found == 1, present == 0)),
         identified=Share(len(right), len(judged)) if scans else None,
         mean_mm=float(np.mean(right)) if right else None,

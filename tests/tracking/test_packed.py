@@ -22,7 +22,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 import vertebra_ml
 
-COLUMNS = ("level", "found", "x_mm", "y_mm", "z_mm", "error")
+COLUMNS = ("level", "found", "x_mm", "y_mm", "z_mm", "score", "error")
 
 
 class Answers(PythonModel):
@@ -36,8 +36,11 @@ class Answers(PythonModel):
         if row["case"] == "dies":
             os._exit(1)
         if row["case"] == "which":
-            return [dict(zip(COLUMNS, (None,) * 5 + (vertebra_ml.__file__,)))]
-        values = [("T12", True, None, None, size, None), ("L3", False, None, None, None, None)]
+            return [dict(zip(COLUMNS, (None,) * 6 + (vertebra_ml.__file__,)))]
+        absent = None if row["case"] == "guess" else False
+        values = [
+            ("T12", True, None, None, size, 0.9, None), ("L3", absent, None, None, None, 0.2, None)
+        ]
         return [dict(zip(COLUMNS, each)) for each in values]
 
 
@@ -87,6 +90,8 @@ def test_it_answers(packed: Packed, folder: Path, caplog: pytest.LogCaptureFixtu
     pair = MipPair(*views, spine_mm=(0.0, 0.0))
     source = Source(VOLUME.affine, VOLUME.array.shape)
     assert packed.locate_mips(pair, source, "b").landmarks.labels == ("T12",)
+    guess = packed.locate(VOLUME, "guess")
+    assert (guess.landmarks.labels, guess.missing, guess.untold) == (("T12",), (), {"L3": 0.2})
     for case, told in (("fails", "one line and another"), ("which", str(folder.parents[1]))):
         lost = packed.locate(VOLUME, case)
         assert (lost.landmarks.labels, lost.missing) == ((), ("T12", "L3"))

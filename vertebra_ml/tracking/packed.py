@@ -110,14 +110,18 @@ class Packed:
     def _prediction(self, case: str, rows: list[dict[str, Any]]) -> Prediction:
         found = {row["level"]: row for row in rows if row["found"]}
         points = {level: _point(row) for level, row in found.items()}
-        absent = tuple(level for level in self.levels if level not in found)
+        untold = {row["level"]: _number(row["score"]) for row in rows if row["found"] is None}
+        absent = tuple(level for level in self.levels if level not in {*found, *untold})
+        nowhere = (None,) * len(points)
         return Prediction(
-            case, Landmarks.of(points), absent, (None,) * len(points), self.identity, 0.0
+            case, Landmarks.of(points), absent, nowhere, self.identity, 0.0, untold=untold
         )
 
 
 def _point(row: Mapping[str, Any]) -> tuple[float, ...]:
     """Return RAS+ mm; NaN for what a height alone does not say."""
-    return tuple(
-        np.nan if row[key] is None else float(row[key]) for key in ("x_mm", "y_mm", "z_mm")
-    )
+    return tuple(_number(row[key]) for key in ("x_mm", "y_mm", "z_mm"))
+
+
+def _number(value: Any) -> float:
+    return np.nan if value is None else float(value)
