@@ -72,7 +72,7 @@ def test_words_for_a_terminal():
     first, *lines = in_words(evaluation, summary).splitlines()
     assert first == "Measured on 5 scans: labelled data sets: 5 of plain."
     assert len({len(line) for line in lines}) == 1
-    assert lines[1].split()[:4] == ["L3", "5", "5", "2.0"]
+    assert lines[1].split()[:5] == ["L3", "5", "5", "0", "2.0"]
 
 
 def test_nothing_found_is_told(tmp_path):
