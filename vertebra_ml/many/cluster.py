@@ -7,6 +7,7 @@ that a worker returns is unpickled here. The scheduler itself is trusted as Dask
 """
 
 import logging
+import socket
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -142,6 +143,7 @@ def _connected(address: str) -> Any:
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # losses are told by us
     try:
+        _knock(address)
         return Client(
             address, timeout=CONNECT_S, set_as_default=False, deserializers=["msgpack", "error"]
         )
@@ -153,6 +155,20 @@ def _connected(address: str) -> Any:
             expected="the address of a Dask scheduler, such as tcp://127.0.0.1:8786",
             fix=f"check the address, or start one: {HOW}",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where nobody listens at a Dask address, before a client is made.
+
+    A client that could not connect is left half made by Dask; collected as garbage while another
+    one starts, it waits for ever for a lock that its own thread holds.
+    """
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "tcp", "tls"):
+        raise ValueError(f"no protocol of Dask's: {scheme}")
+    with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S):
+        pass
 
 
 def _settle(ours: Future[str], theirs: Any) -> None:
