@@ -48,6 +48,17 @@ def test_the_edge_of_a_tilted_or_coarse_grid_is_no_fault(tmp_path: Path) -> None
     assert check_row(facts(tmp_path, arrays), SAMPLE_RULES) == ()
 
 
+def test_a_bowed_column_is_measured_along_its_vertebrae(tmp_path: Path) -> None:
+    arrays = sample()
+    points = arrays["points_mm"]
+    points[:, 1] = [0, 20, 40, 20, 0]  # 36.06 mm from centre to centre, 30 of them in height
+    arrays["places"] = arrays["places"] * [1, 1, np.hypot(30, 20) / 30]
+    arrays["codes"] = np.full((40, 8, 8), 10, dtype=np.uint8)
+    row = facts(tmp_path, arrays)
+    assert row["stretch"] == pytest.approx(1.0, abs=1e-3)
+    assert check_row(row, SAMPLE_RULES) == ()
+
+
 def _empty_plane(arrays: Arrays) -> None:
     arrays["codes"][7:10] = 0
     arrays["codes"][7:10, :4] = 255

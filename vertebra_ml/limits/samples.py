@@ -117,10 +117,14 @@ def _is_empty(grid: NDArray[Any], row: float) -> bool:
 
 
 def _stretch(heights_mm: NDArray[Any], points_mm: NDArray[Any]) -> float | None:
-    """Return the way down from first to last landmark in the sample against the truth's, in mm."""
+    """Return the way down from first to last landmark in the sample against the truth's, in mm.
+
+    The truth's is that from each to the next, as rows along the arc of a spine have it; where rows
+    are heights, a curved column comes out shorter.
+    """
     if len(points_mm) < 2:
         return None
-    truth = float(np.linalg.norm(points_mm[-1] - points_mm[0]))
+    truth = float(np.linalg.norm(np.diff(points_mm, axis=0), axis=1).sum())
     return round(float(heights_mm[-1] - heights_mm[0]) / truth, 3) if truth >= LONG_MM else None
 
 

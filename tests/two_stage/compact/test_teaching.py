@@ -10,6 +10,8 @@ from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP
 from vertebra_ml.two_stage.compact.ribs import HALF
 from vertebra_ml.two_stage.compact.samples import Sample, chosen, shades
 from vertebra_ml.two_stage.compact.teaching import (
+    SMALL_ROWS,
+    SMALL_SIDES_MM,
     Turn,
     _narrow,
     _tilted,
@@ -222,3 +224,16 @@ def test_shares_say_how_often_a_sample_is_drawn() -> None:
     often, seldom = Sample({}, 9.0), Sample({}, 1.0)
     drawn = chosen([often, seldom], 2000, np.random.default_rng(0))
     assert 0.87 < sum(one is often for one in drawn) / 2000 < 0.93
+
+
+def test_a_short_stretch_is_narrow_too() -> None:
+    wide = round(2 * SMALL_SIDES_MM[0][1] / NEAR_MM[0]) + 1
+    seen = set()
+    for step in range(40):
+        (near, _, _), _ = identification_batch([sample()], 2, (3, step))
+        seen.add(near.shape[1])
+        if near.shape[1] <= SMALL_ROWS:
+            for one in near:
+                assert 0 < np.ptp(np.flatnonzero(one[..., 1].any(axis=(0, 1)))) < wide
+    assert SMALL_ROWS in seen
+    assert max(seen) > SMALL_ROWS

@@ -1,12 +1,12 @@
 """The column of a coarse scan: the path of the spine, and the scan seen along it.
 
 A path is the place (x, y) of the spine, in voxels, at each z of a coarse grid. A view along it is
-the scan with every axial plane shifted so that the spine stands in the middle: heights stay what
-they are, so that what is found in a view is mapped back exactly.
+axial planes of the scan, each shifted so that the spine stands in the middle, at equal steps along
+the path: vertebrae of a neck that leans far forward stand as far apart as those of an upright one.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ NEAR_MM: Final = (4.0, 4.0, 3.0)
 """Voxels of the near view: x, y, z."""
 FAR_MM: Final = (8.0, 8.0, 6.0)
 """Voxels of the far view, and of the scan in which the spine is looked for."""
+
+
+STEEPEST: Final = 1.5
+"""mm along the path in a mm of height, at most: one that leans more than 48 degrees is in doubt."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,49 @@ class Path:
         return np.stack(
             [np.interp(z_mm, self.z_mm[rising], self.xy_mm[rising, i]) for i in (0, 1)], axis=1
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Arc:
+    """Lengths along a path by height: (n,) both, in mm, rising, 0 at height 0.
+
+    Beyond its ends, where nothing is known of the path, a mm of height is a mm of length.
+    """
+
+    z_mm: Doubles
+    s_mm: Doubles
+
+    @classmethod
+    def of(cls, path: Path, height_mm: float) -> Self:
+        """Measure a path from height 0 to ``height_mm``, in steps of a near row."""
+        z_mm = np.arange(0.0, height_mm + NEAR_MM[2], NEAR_MM[2])
+        steep = np.interp(z_mm, path.z_mm[::-1], _steepness(path)[::-1], left=1.0, right=1.0)
+        steps = (steep[1:] + steep[:-1]) / 2 * NEAR_MM[2]
+        return cls(z_mm, np.concatenate([[0.0], np.cumsum(steps)]))
+
+    def length(self, z_mm: Doubles | float) -> Doubles:
+        """Return lengths at these heights."""
+        return _straight_on(z_mm, self.z_mm, self.s_mm)
+
+    def height(self, s_mm: Doubles | float) -> Doubles:
+        """Return heights at these lengths."""
+        return _straight_on(s_mm, self.s_mm, self.z_mm)
+
+
+def _steepness(path: Path) -> Doubles:
+    """Return mm along the path in a mm of height, at each of its places."""
+    if len(path.z_mm) < 2:
+        return np.ones(len(path.z_mm))
+    slope = np.gradient(path.xy_mm, path.z_mm, axis=0)
+    result: Doubles = np.minimum(np.sqrt(1 + (slope**2).sum(axis=1)), STEEPEST)
+    return result
+
+
+def _straight_on(at: Doubles | float, known: Doubles, values: Doubles) -> Doubles:
+    """Interpolate; beyond the ends with a slope of one."""
+    beyond = np.minimum(at - known[0], 0) + np.maximum(at - known[-1], 0)
+    result: Doubles = np.interp(at, known, values) + beyond
+    return result
 
 
 def smooth(path: Path, sigma_mm: float) -> Path:

@@ -69,7 +69,7 @@ def _column(scene: Scene, places: Doubles, labels: NDArray[np.str_], seed: int) 
     top = float(places[:, 2].max() + rng.uniform(*ABOVE_MM))
     foot = float(places[:, 2].min() - rng.uniform(*BELOW_MM))
     views = scene.along(path, top, foot, near, far)
-    rows = (views.z_mm[0] - places[:, 2]) / (views.z_mm[0] - views.z_mm[1])
+    rows = views.rows_of(places[:, 2])
     aside = places[:, :2] - path.at(places[:, 2])
     return _ribs(scene, path, top, foot) | {
         "near": encode(views.near, views.near_inside),

@@ -12,6 +12,7 @@ from vertebra_ml.two_stage.compact.column import (
     FAR_MM,
     NEAR,
     NEAR_MM,
+    Arc,
     Doubles,
     Mask,
     Path,
@@ -38,6 +39,7 @@ class Views:
     near_inside, far_inside : where the scan reaches.
     z_mm : (rows,) heights of the near rows, falling.
     xy_mm : (rows, 2) where the middle of each near row lies.
+    arc : lengths along the path, in which near rows are even.
     """
 
     near: Floats
@@ -46,6 +48,16 @@ class Views:
     far_inside: Mask
     z_mm: Doubles
     xy_mm: Doubles
+    arc: Arc
+
+    def rows_of(self, z_mm: Doubles) -> Doubles:
+        """Return the near rows, fractional, at these heights."""
+        rows: Doubles = (self.arc.length(self.z_mm[0]) - self.arc.length(z_mm)) / NEAR_MM[2]
+        return rows
+
+    def heights_of(self, rows: Doubles) -> Doubles:
+        """Return the heights of near rows, fractional."""
+        return self.arc.height(self.arc.length(self.z_mm[0]) - rows * NEAR_MM[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,23 +91,38 @@ class Scene:
     def along(
         self, path: Path, top_mm: float, foot_mm: float, near: Window = NEAR, far: Window = FAR
     ) -> Views:
-        """Return the column from ``top_mm`` down to ``foot_mm``, cut to the scan's height.
+        """Return the column from the height ``top_mm`` down to ``foot_mm``, cut to the scan's.
 
-        Near rows come in pairs, one pair a far row.
+        Near rows stand at equal steps along the path; they come in pairs, one pair a far row.
         """
-        tall = self.far.shape[2]
+        tall = self.near.shape[2]
+        arc = Arc.of(path, (tall - 1) * NEAR_MM[2])
+        # Up to a row at or above the last plane; sums of lengths are right to a millionth of a row.
+        pairs = int(np.ceil(arc.s_mm[tall - 1] / NEAR_MM[2] - 1e-6)) // 2 + 1
         high, low = (
-            int(np.clip(np.rint((z - HALF_MM[2]) / FAR_MM[2]), 0, tall - 1))
+            int(np.clip(np.rint((arc.length(z) - HALF_MM[2]) / FAR_MM[2]), 0, pairs - 1))
             for z in (top_mm, foot_mm)
         )
-        far_planes = np.arange(high, low - 1, -1)
-        near_planes = np.arange(2 * high + 1, 2 * low - 1, -1)
-        z_mm: Doubles = near_planes.astype(np.float64) * NEAR_MM[2]
+        rows_mm = np.arange(2 * high + 1, 2 * low - 1, -1, dtype=np.float64) * NEAR_MM[2]
+        z_mm = arc.height(rows_mm)
+        planes = self._planes(z_mm)
+        within = z_mm <= (tall - 0.5) * NEAR_MM[2]
+        rows = np.where(within, np.arange(len(z_mm)), -1)
         xy_mm = path.at(z_mm)
-        pairs = xy_mm.reshape(-1, 2, 2).mean(axis=1)
-        near_view = view(self.near, near, near_planes, xy_mm / NEAR_MM[:2])
-        far_view = view(self.far, far, far_planes, (pairs - HALF_MM[:2]) / FAR_MM[:2])
-        return Views(*near_view, *far_view, z_mm, xy_mm)
+        middles = (xy_mm.reshape(-1, 2, 2).mean(axis=1) - HALF_MM[:2]) / FAR_MM[:2]
+        near_view = view(planes, near, rows, xy_mm / NEAR_MM[:2])
+        far_view = view(halved(planes), far, np.arange(len(middles)), middles)
+        return Views(*near_view, *far_view, z_mm, xy_mm, arc)
+
+    def _planes(self, z_mm: Doubles) -> Floats:
+        """Return (x, y, n) near planes at these heights, linear in between; beyond, the last."""
+        last = self.near.shape[2] - 1
+        place = np.clip(z_mm / NEAR_MM[2], 0, last)
+        below = np.minimum(place.astype(int), max(0, last - 1))
+        part = (place - below).astype(np.float32)
+        above = np.minimum(below + 1, last)
+        result: Floats = self.near[:, :, below] * (1 - part) + self.near[:, :, above] * part
+        return result
 
 
 def as_planes(values: NDArray[Value]) -> NDArray[Value]:

@@ -21,8 +21,10 @@ from vertebra_ml.two_stage.compact.samples import Batch, Sample, chosen, shades
 Doubles = NDArray[np.float64]
 Value = TypeVar("Value", bound=np.generic)
 
-ROWS: Final = ((48, 0.25), (96, 0.4), (160, 0.35))
-"""Near rows of a training picture, and how often: 144 to 480 mm."""
+ROWS: Final = ((24, 0.1), (48, 0.22), (96, 0.36), (160, 0.32))
+"""Near rows of a training picture, and how often: 72 to 480 mm."""
+SMALL_ROWS: Final = 24
+"""Up to so many rows a picture is a small crop, and narrow as well."""
 BOX: Final = ((48, 40, 48), (96, 40, 48))
 """Far voxels (rows, y, x) of a picture for detection."""
 
@@ -34,6 +36,8 @@ LEVEL_ROWS: Final = 2.5
 TURN_RATE, NARROW_RATE, BARE_RATE = 0.6, 0.3, 0.2
 SIDES_MM: Final = ((15.0, 110.0), (20.0, 170.0))
 """How far a narrow field reaches from the path to each side, and to the back and the front."""
+SMALL_SIDES_MM: Final = ((25.0, 60.0), (25.0, 60.0))
+"""The same of a small crop: two to five vertebrae, and hardly a rib."""
 BONE, TISSUE = 0.95, 0.5
 """Grey values: about 280 HU, above which is bone and agent; and what stands for all below."""
 CROP_RATE: Final = 0.5
@@ -185,8 +189,9 @@ def _stretch(
         near_view, far_view = near_view[:, :, ::-1], far_view[:, :, ::-1]
         chest = chest[:, :, ::-1]
         places = places * (-1, 1, 1)
-    if rng.random() < NARROW_RATE:
-        reach = [rng.uniform(*limits, 2) for limits in SIDES_MM]
+    small = rows <= SMALL_ROWS
+    if small or rng.random() < NARROW_RATE:
+        reach = [rng.uniform(*limits, 2) for limits in (SMALL_SIDES_MM if small else SIDES_MM)]
         _narrow(near_view, NEAR, NEAR_MM, reach)
         _narrow(far_view, FAR, FAR_MM, reach)
         _narrow(chest, RIBS["back"], NEAR_MM, reach[:1])

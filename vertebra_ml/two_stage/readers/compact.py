@@ -110,10 +110,9 @@ def ends_of(spine: Spine) -> tuple[float, float]:
 def places_of(seen: Sightings, views: Views) -> Any:
     """Return (n, 3) places on the scene's grids."""
     every = np.arange(len(views.z_mm))
-    step = views.z_mm[0] - views.z_mm[1]
     middle = [np.interp(seen.rows, every, views.xy_mm[:, i]) for i in (0, 1)]
     aside = np.stack(middle, axis=1) + seen.aside_mm
-    return np.column_stack([aside, views.z_mm[0] - step * seen.rows])
+    return np.column_stack([aside, views.heights_of(seen.rows)])
 
 
 def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> Reading:
