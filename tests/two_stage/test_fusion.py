@@ -7,7 +7,7 @@ import pytest
 
 from vertebra_ml.anatomy import GAP_MM, LEVELS, RANK
 from vertebra_ml.two_stage.compact.identification import Sightings
-from vertebra_ml.two_stage.fusion import INDEPENDENT, fused, opinions
+from vertebra_ml.two_stage.fusion import INDEPENDENT, READ, fused, opinions, recognised
 from vertebra_ml.two_stage.readers.compact import named_by_both
 
 SEEN = ("T4", "T5", "T6", "T7", "T8", "T9", "T10")
@@ -77,6 +77,29 @@ def test_one_that_knows_nothing_contradicts_nobody() -> None:
         assert both.together.levels == SEEN
         assert both.can_tell
         assert not both.contradiction
+
+
+def test_names_that_no_network_recognises_are_believed_in_part() -> None:
+    """A whole lumbar column to its end, of which distances alone are sure."""
+    levels = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
+    faint = word(levels, 0.6) * 0.4
+    faint += (1 - faint.sum(axis=1, keepdims=True)) / len(LEVELS)
+    both = fused(column(levels), (faint, faint))
+    trust = recognised(both.together.levels, (faint, faint)) / READ
+    assert both.together.levels == levels
+    assert 0.4 < trust < 0.6
+    assert (both.together.probabilities < trust + 0.05).all()
+    assert both.together.chances.min() == pytest.approx((1 - trust) / len(LEVELS), rel=1e-3)
+    loud = fused(column(levels), (faint, word(levels, 0.9)))
+    assert (loud.together.probabilities > 0.95).all()  # one that recognises them is enough
+
+
+def test_what_a_network_recognises_is_counted_over_the_names_alone() -> None:
+    words = word(SEEN, 0.9), word(SEEN, 0.5)
+    assert recognised(SEEN, words) == pytest.approx(0.9)
+    assert recognised(("", *SEEN[1:]), words) == pytest.approx(0.9)
+    assert recognised(BELOW, words) == pytest.approx(0.25)
+    assert recognised(("",) * len(SEEN), words) == 1
 
 
 def test_a_single_wrong_word_does_not_carry_the_column() -> None:

@@ -6,7 +6,9 @@ or, with a chance of its own (``WORTHLESS`` if none is known), nothing. The chai
 of these cases, and they weigh as much as they explain: networks that agree make each other certain.
 Of networks that contradict each other one is wrong however sure it is: both are never believed at
 once, how sure decides little, how often each is wrong decides the rest, and both readings stay
-standing.
+standing. And where no network recognises the vertebrae that the sums make of their words, distances
+and order have made a certainty of weak hints: such an answer is believed in part only, the rest is
+left to all levels alike.
 """
 
 from collections.abc import Sequence
@@ -34,7 +36,8 @@ WORTHLESS: Final = 0.1
 """Chance that a network's word on a whole column is worth nothing. A belief: measured on phantoms,
 which both networks know, it would come out too small."""
 READ: Final = 0.5
-"""A network whose own names are on the whole less probable than this contradicts nobody."""
+"""A network whose own names are on the whole less probable than this contradicts nobody, and names
+that every network finds less probable than this are believed in part only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,22 @@ def fused(
         worths = np.array(explained) / INDEPENDENT + np.where(several, -np.inf, likely)
     mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
     together = labelled(candidates, column, mixed, statistics)
+    trust = min(1.0, recognised(together.levels, words) / READ)
+    if trust < 1:
+        doubted = trust * mixed + (1 - trust) / mixed.shape[1]
+        together = labelled(candidates, column, doubted, statistics)
     return Fused(together, tuple(alone[::-1]), torn)  # the last network's case came first
+
+
+def recognised(levels: Sequence[str], words: Sequence[Doubles]) -> float:
+    """Return how probable, on average, the network that likes these names best finds them.
+
+    ``levels`` are names in the order of the rows of ``words``, empty for none; 1 where there is no
+    name.
+    """
+    named = [row for row, level in enumerate(levels) if level]
+    ranks = [RANK[levels[row]] for row in named]
+    return max((float(one[named, ranks].mean()) for one in words if named), default=1.0)
 
 
 def opinions(words: Doubles) -> Doubles:

@@ -145,7 +145,7 @@ def as_reading(
     """Return what is answered of sightings with these names."""
     kept = [i for i, level in enumerate(answer.levels) if level]
     levels = [answer.levels[i] for i in kept]
-    seen_somewhere = answer.chances.max(axis=0)
+    seen_somewhere = np.minimum(answer.chances.sum(axis=0), 1.0)  # each level is one at most
     return Reading(
         tuple(levels),
         points_mm[kept],
