@@ -12,7 +12,7 @@ from vertebra_ml.config import load as params_of
 from vertebra_ml.landmarks import ModelIdentity, Prediction
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.contract import Contract
-from vertebra_ml.two_stage.edges import margins
+from vertebra_ml.two_stage.edges import ROW_MM, SEEN, drawn_in, margins
 from vertebra_ml.two_stage.localiser import TwoStage
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
@@ -89,6 +89,26 @@ def test_without_a_radius_the_place_alone_decides(
     place: tuple[float, float, float], is_in: int
 ) -> None:
     assert len(answer(place, np.nan).landmarks) == is_in
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LPI", "SAR"])
+@pytest.mark.parametrize(
+    ("z", "heat", "answered"),
+    [
+        (-29.5, 0.9, -29.5),  # inside: as it is, though not the middle of a slice
+        (31.0, 0.9, 28.5),  # beyond the head: the first slice
+        (-32.9, SEEN, -28.5),
+        (31.0, SEEN - 0.01, 31.0),  # more likely not in the picture
+        (30.1 + ROW_MM, 0.9, 30.1 + ROW_MM),
+    ],
+)
+def test_a_vertebra_that_an_end_cuts_is_answered_in_the_outermost_slice(
+    z: float, heat: float, answered: float, orientation: str
+) -> None:
+    places = np.array([[7.0, -3.0, z], [1.0, 2.0, 3.0]])
+    found = drawn_in(grid(orientation).origin, places, np.array([heat, 1.0]))
+    np.testing.assert_allclose(found, [[7.0, -3.0, answered], [1.0, 2.0, 3.0]], atol=1e-6)
+    assert places[0, 2] == z  # what was given is left alone
 
 
 POINTS = st.tuples(*[st.floats(-60, 60) for _ in range(3)])

@@ -1,12 +1,19 @@
-"""How far inside the file a place lies: from the nearest side, and from the nearer end."""
+"""How far inside the file a place lies, and whether the outermost slice holds one just beyond."""
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra_ml.affines import spacing_of, world_to_voxel
+from vertebra_ml.affines import spacing_of, voxel_to_world, world_to_voxel
 from vertebra_ml.volume import Source
 
 Doubles = NDArray[np.float64]
+
+SEEN: Final = 0.5
+"""Heat from which a centre is more likely in the picture than not: this is what heat is taught."""
+ROW_MM: Final = 3.0
+"""How far beyond an end a centre is looked for: one row of the picture in which it is seen."""
 
 
 def margins(source: Source, points_mm: Doubles) -> tuple[Doubles, Doubles]:
@@ -19,3 +26,20 @@ def margins(source: Source, points_mm: Doubles) -> tuple[Doubles, Doubles]:
     room *= spacing_of(source.affine)
     end = source.slice_axis
     return np.delete(room, end, axis=1).min(axis=1), room[:, end]
+
+
+def drawn_in(source: Source, points_mm: Doubles, heat: Doubles) -> Doubles:
+    """Return (n, 3) RAS mm, those just beyond the head or foot end moved to the outermost slice.
+
+    Of a vertebra that an end cuts, the place is read off one half and is off by millimetres either
+    way. Where the network says that its centre is in the picture (``heat``, 0..1) and the place
+    lies at most ``ROW_MM`` beyond, the outermost slice is the answer.
+    """
+    _, end_mm = margins(source, points_mm)
+    moved = (end_mm < 0) & (end_mm >= -ROW_MM) & (heat >= SEEN)
+    voxels = world_to_voxel(source.affine, points_mm[moved])
+    axis = source.slice_axis
+    voxels[:, axis] = np.clip(voxels[:, axis], 0, source.shape[axis] - 1)
+    result = points_mm.copy()
+    result[moved] = voxel_to_world(source.affine, voxels)
+    return result

@@ -1,10 +1,16 @@
 """What the networks say, read: the spine in a far scan, candidates in a column, their names."""
 
+from pathlib import Path as File
+from typing import Any
+
 import numpy as np
 import pytest
 
 from vertebra_ml.anatomy import LEVELS, RANK
-from vertebra_ml.two_stage.compact.detection import FACTOR, padded, spine_of
+from vertebra_ml.config import load as params_of
+from vertebra_ml.landmarks import ModelIdentity
+from vertebra_ml.two_stage.compact.column import Path
+from vertebra_ml.two_stage.compact.detection import FACTOR, Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.identification import (
     LEVEL,
     OUTPUTS,
@@ -12,9 +18,17 @@ from vertebra_ml.two_stage.compact.identification import (
     SPREAD,
     sightings,
 )
-from vertebra_ml.two_stage.readers.compact import NOTHING, named
+from vertebra_ml.two_stage.compact.scene import Scene
+from vertebra_ml.two_stage.contract import Contract
+from vertebra_ml.two_stage.localiser import TwoStage
+from vertebra_ml.two_stage.readers.compact import NOTHING, CompactReader, named
+from vertebra_ml.two_stage.settings import Settings
+from vertebra_ml.volume import Volume
 
 ROWS = 60
+SETTINGS = Settings.of(
+    params_of(File(__file__).parents[3] / "params.yaml").models.two_stage.model_dump()
+)
 
 
 def tube(rows: range, x: float, y: float, size: int = 40) -> np.ndarray:
@@ -123,3 +137,32 @@ def test_a_candidate_of_all_levels_alike_scores_low(weight: float) -> None:
     seen = sightings(out)
     answer = named(seen, points(seen.rows), {"spread_scale": 1.0, "name_weight": weight})
     assert answer.scores.max(initial=0) < 0.5
+
+
+class Asked(CompactReader):
+    """A reader that is told what its networks say of an upright column."""
+
+    def __init__(self, said: np.ndarray) -> None:
+        self._said, self._second = said, None
+        self._thresholds = {"spread_scale": 1.0, "name_weight": 1.0}
+
+    def spine(self, scene: Scene) -> Spine:
+        return Spine(Path(np.array([177.0, 0.0]), np.full((2, 2), 120.0)), 177.0, 0.0)
+
+    def _asked(self, stage: str, inputs: Any) -> np.ndarray:
+        return self._said
+
+
+@pytest.mark.parametrize(("heat", "slices"), [(4.0, (59, 50)), (-1.0, (50,))])
+def test_a_vertebra_cut_by_the_first_slice_is_answered_in_it(
+    heat: float, slices: tuple[int, ...]
+) -> None:
+    out = said({9.0: "L2"}, rows=60)
+    out[:2, LEVEL] = 0
+    out[:2, LEVEL.start + RANK["L1"]] = 9
+    out[0, 0] = heat
+    out[0, PLACE] = (0, 0, -1)  # a row above the first plane: 1.5 mm beyond its face
+    scan = Volume(np.full((60, 60, 60), -1000, dtype=np.int16), np.diag([4.0, 4.0, 3.0, 1.0]))
+    contract = Contract("two_stage", SETTINGS, {}, 1, "", {})
+    found = TwoStage(Asked(out), contract, ModelIdentity("two_stage")).locate(scan, "a")
+    assert [one.index for one in found.slices if one] == list(slices)

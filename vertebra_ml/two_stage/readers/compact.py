@@ -21,6 +21,7 @@ from vertebra_ml.two_stage.compact.grey import tensor
 from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
 from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
+from vertebra_ml.two_stage.edges import drawn_in
 from vertebra_ml.two_stage.fusion import WORTHLESS, fused
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
@@ -81,6 +82,7 @@ class CompactReader:
         ]
         seen = sightings(self._asked("identification", inputs))
         points_mm = scene.world_of(places_of(seen, views))
+        points_mm = drawn_in(volume.origin, points_mm, seen.heat)
         second = self._second.chances(volume, points_mm) if self._second else None
         if second is None or not len(points_mm):
             return named(seen, points_mm, self._thresholds)
