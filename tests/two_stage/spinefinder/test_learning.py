@@ -175,6 +175,27 @@ def test_a_training_that_was_cut_off_ends_as_one_that_was_not(samples: Any, tmp_
 
 
 @pytest.mark.usefixtures("tiny")
+def test_how_one_network_is_taught_does_not_matter_to_the_other(
+    samples: Any, tmp_path: Path
+) -> None:
+    def stop(number: int, figures: dict[str, float]) -> None:
+        if "identification_loss" in figures:
+            raise KeyboardInterrupt
+
+    again: list[dict[str, float]] = []
+    first = lesson(samples, tmp_path / "a", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learning.learn(first)
+    slower = dataclasses.replace(SETTINGS.identification, learning_rate=1e-4)
+    settings = dataclasses.replace(SETTINGS, identification=slower)
+    learning.learn(
+        dataclasses.replace(first, settings=settings, on_epoch=lambda _, row: again.append(row))
+    )
+    assert [("identification_loss" in row) for row in again] == [True] * len(again)
+    assert len(again) == SETTINGS.identification.epochs
+
+
+@pytest.mark.usefixtures("tiny")
 def test_untrained_networks_answer_something_or_nothing_but_do_answer(tmp_path: Path) -> None:
     reader = load(tmp_path, SETTINGS, untrained(tmp_path, 3))
     marks = column("L1", top=0.0)

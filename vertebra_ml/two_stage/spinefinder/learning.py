@@ -10,10 +10,18 @@ from typing import Any, Final
 import keras
 import numpy as np
 
+from vertebra_ml.models.checkpoint import Progress
 from vertebra_ml.models.contract import HISTORY, replace_text
 from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Lesson
-from vertebra_ml.two_stage.school import Course, optimizer, precision, teach
+from vertebra_ml.two_stage.school import (
+    Course,
+    as_history,
+    of_stage,
+    optimizer,
+    precision,
+    teach,
+)
 from vertebra_ml.two_stage.settings import Training
 from vertebra_ml.two_stage.spinefinder import batches, networks
 from vertebra_ml.two_stage.spinefinder.batches import Shelf
@@ -80,17 +88,16 @@ def learn(lesson: Lesson) -> dict[str, float]:
     other. Checkpoints lie beside the folder until both are done. Raises ModelError where a part
     holds no sample.
     """
-    rows: list[Figures] = []
     taught: dict[str, Any] = {}
+    progress: dict[str, Progress] = {}
     for number, stage in enumerate(stages()):
         keras.utils.set_random_seed(lesson.seed + number)
         with precision(lesson.settings.precision):
-            taught[stage.name] = stage.build()
-        progress = teach(taught[stage.name], _course(stage, taught[stage.name], lesson, len(rows)))
-        before = len(rows)
-        rows += [{"epoch": before + row["epoch"]} | _named(row, stage) for row in progress.history]
+            network = taught[stage.name] = stage.build()
+        before = sum(len(one.history) for one in progress.values())
+        progress[stage.name] = teach(network, _course(stage, network, lesson, before))
     weights.save(taught, builders(), lesson.folder)
-    replace_text(lesson.folder / HISTORY, _table(rows))
+    replace_text(lesson.folder / HISTORY, as_history(progress))
     for stage in stages():
         _checkpoint(lesson, stage).unlink(missing_ok=True)
     if _checkpoint(lesson, stage).parent.exists():
@@ -122,7 +129,7 @@ def _course(stage: Stage, network: Any, lesson: Lesson, before: int) -> Course:
         return _validated(stage, network, checked)
 
     def on_epoch(number: int, figures: Figures) -> None:
-        lesson.on_epoch(before + number, _named(figures, stage))
+        lesson.on_epoch(before + number, of_stage(stage.name, figures))
 
     path = _checkpoint(lesson, stage)
     return Course(how, epoch_batches, measure, path, _mark(stage, lesson, shelf), on_epoch)
@@ -142,18 +149,10 @@ def _checkpoint(lesson: Lesson, stage: Stage) -> Path:
 
 
 def _mark(stage: Stage, lesson: Lesson, shelf: Shelf) -> str:
-    """Name a training: a checkpoint of another one is not gone on with."""
+    """Name the training of one network: how the other is taught does not matter to it."""
     names = [path.name for path in shelf.paths]
-    content = [stage.name, asdict(lesson.settings), lesson.seed, lesson.data_hash, names]
+    settings = asdict(lesson.settings)
+    for other in set(builders()) - {stage.name}:
+        settings.pop(other)
+    content = [stage.name, settings, lesson.seed, lesson.data_hash, names]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _named(row: Figures, stage: Stage) -> Figures:
-    return {f"{stage.name}_{name}": value for name, value in row.items() if name != "epoch"}
-
-
-def _table(rows: Sequence[Figures]) -> str:
-    """Return the epochs of both networks as CSV; a figure of the other network stays empty."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [",".join(f"{row[name]:.6g}" if name in row else "" for name in names) for row in rows]
-    return "\n".join([",".join(names), *lines]) + "\n"
