@@ -11,7 +11,8 @@ from vertebra_ml.volume import Source
 Doubles = NDArray[np.float64]
 
 SEEN: Final = 0.5
-"""Heat from which a centre is more likely in the picture than not: this is what heat is taught."""
+"""Heat from which a vertebra is answered though its place lies beyond. Its centre is seldom inside
+(of 16 measured three), its body is: docs/decisions.md, 2026-11-23."""
 ROW_MM: Final = 3.0
 """How far beyond an end a centre is looked for: one row of the picture in which it is seen."""
 
@@ -32,8 +33,8 @@ def drawn_in(source: Source, points_mm: Doubles, heat: Doubles) -> Doubles:
     """Return (n, 3) RAS mm, those just beyond the head or foot end moved to the outermost slice.
 
     Of a vertebra that an end cuts, the place is read off one half and is off by millimetres either
-    way. Where the network says that its centre is in the picture (``heat``, 0..1) and the place
-    lies at most ``ROW_MM`` beyond, the outermost slice is the answer.
+    way. Where the network sees a vertebra (``heat``, 0..1) and the place lies at most ``ROW_MM``
+    beyond, the outermost slice is the answer.
     """
     _, end_mm = margins(source, points_mm)
     moved = (end_mm < 0) & (end_mm >= -ROW_MM) & (heat >= SEEN)
