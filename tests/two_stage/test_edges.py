@@ -1,6 +1,7 @@
 """Answers at the sides and ends of a file: what is kept and left out, and what is said of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,7 +66,19 @@ def test_where_the_radius_reaches_beyond_a_side_the_level_is_not_in_the_scan(
 ) -> None:
     found = answer(place, orientation=orientation)
     assert "L3" in found.missing
-    assert found.warnings == ("L3: its place lies at a side of the scan, perhaps beyond",)
+    assert found.warnings == ("L3: at a side of the scan, perhaps beyond it, so no place is told",)
+
+
+def test_levels_at_a_side_share_one_line_and_those_beyond_an_end_another() -> None:
+    places = [(46.0, 0.0, 25.0), (47.0, 0.0, 5.0), (0.0, 0.0, -20.0), (0.0, 0.0, -34.0)]
+    read = Reading(("L1", "L2", "L3", "L4"), np.array(places), np.full(4, 0.9), np.full(4, RADIUS))
+    reader = SimpleNamespace(read=lambda volume: read)
+    found = TwoStage(reader, CONTRACT, ModelIdentity("two_stage")).locate(grid(), "a")
+    assert found.landmarks.labels == ("L3",)
+    assert found.warnings == (
+        "L1 L2: at a side of the scan, perhaps beyond it, so no place is told",
+        "L4: outside the scan, so no place is told",
+    )
 
 
 @pytest.mark.parametrize("place", [(44.0, 0, 0), (0, -34.0, 0)])
@@ -80,7 +93,7 @@ def test_farther_from_a_side_than_its_radius_it_is_answered(
 def test_at_an_end_the_place_alone_decides(z: float, is_in: bool, orientation: str) -> None:
     found = answer((2.0, 3.0, z), orientation=orientation)
     assert ("L3" in found.landmarks) == is_in
-    assert found.warnings == (() if is_in else ("L3: its place lies outside the scan",))
+    assert found.warnings == (() if is_in else ("L3: outside the scan, so no place is told",))
 
 
 @pytest.mark.parametrize(("place", "is_in"), [((0, 0, 29), 1), ((0, 0, 30.5), 0), ((49, 0, 0), 1),

@@ -24,14 +24,13 @@ from vertebra_ml.anatomy import LEVELS, RANK
 from vertebra_ml.chain import Candidates, Labelling, shipped
 from vertebra_ml.chain.candidates import head_to_foot
 from vertebra_ml.chain.labelling import labelled, weighed
+from vertebra_ml.chain.opinions import opinion_count, share
 from vertebra_ml.chain.sums import posteriors
 
 Doubles = NDArray[np.float64]
 
 DOUBT: Final = 0.02
 """Added to what is said of each level at each candidate: no word rules a level out alone."""
-INDEPENDENT: Final = 5.0
-"""How many independent opinions the words of one network on one column are worth at most."""
 WORTHLESS: Final = 0.1
 """Chance that a network's word on a whole column is worth nothing. A belief: measured on phantoms,
 which both networks know, it would come out too small."""
@@ -100,7 +99,8 @@ def fused(
     worths = np.array(explained) + np.array(likely)
     if torn:  # one of them is wrong from end to end, as sure as it is: its sureness is one opinion
         several = np.array([sum(believed) > 1 for believed in cases])
-        worths = np.array(explained) / INDEPENDENT + np.where(several, -np.inf, likely)
+        one_word = np.array(explained) / opinion_count(len(points_mm))
+        worths = one_word + np.where(several, -np.inf, likely)
     mixed = np.tensordot(np.exp(worths - logsumexp(worths)), np.array(chances), axes=1)
     together = labelled(candidates, column, mixed, statistics)
     trust = min(1.0, recognised(together.levels, words) / READ)
@@ -124,11 +124,11 @@ def recognised(levels: Sequence[str], words: Sequence[Doubles]) -> float:
 def opinions(words: Doubles) -> Doubles:
     """Return (n, 26): logarithm of how much likelier a level is than if nothing were known.
 
-    All that one network says of a column counts as ``INDEPENDENT`` opinions at most.
+    All that one network says of a column counts as ``opinion_count`` opinions.
     """
     doubted = words + DOUBT
     likelier = np.log(len(LEVELS) * doubted / doubted.sum(axis=1, keepdims=True))
-    result: Doubles = min(1.0, INDEPENDENT / max(1, len(words))) * likelier
+    result: Doubles = share(len(words)) * likelier
     return result
 
 

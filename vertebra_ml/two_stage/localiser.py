@@ -24,6 +24,8 @@ ANOMALIES: Final = {
     "L6": "a sixth lumbar vertebra (L6)",
 }
 DOUBTS_SHOWN: Final = 3
+ASIDE: Final = "at a side of the scan, perhaps beyond it, so no place is told"
+BEYOND: Final = "outside the scan, so no place is told"
 
 
 class TwoStage:
@@ -124,7 +126,7 @@ def load(folder: Path, contract: Contract, identity: ModelIdentity) -> TwoStage:
 def _inside(
     reading: Reading, source: Source, levels: tuple[str, ...]
 ) -> tuple[Landmarks, list[str]]:
-    """Return the landmarks that lie in the file and are asked for, and a line for each other one.
+    """Return the landmarks that lie in the file and are asked for, and what is said of the others.
 
     What stands so near a side that its radius reaches beyond is left out too: of vertebrae that a
     side cuts, those alone were taught whose centre is in the picture, so that the place of one
@@ -132,17 +134,15 @@ def _inside(
     """
     side_mm, end_mm = margins(source, reading.points_mm)
     aside = side_mm < np.nan_to_num(reading.spread_mm)  # without a radius the place decides
-    kept, notes = [], []
-    for i, level in enumerate(reading.levels):
-        if level not in levels:
-            continue
-        if aside[i]:
-            notes.append(f"{level}: its place lies at a side of the scan, perhaps beyond")
-        elif end_mm[i] < 0:
-            notes.append(f"{level}: its place lies outside the scan")
-        else:
-            kept.append(i)
-    if not kept:
+    beyond = ~aside & (end_mm < 0)
+    asked = np.array([level in levels for level in reading.levels], dtype=bool)
+    kept = np.flatnonzero(asked & ~aside & ~beyond)
+    notes = [
+        f"{' '.join(np.array(reading.levels)[left_out])}: {said}"
+        for left_out, said in ((asked & aside, ASIDE), (asked & beyond, BEYOND))
+        if left_out.any()
+    ]
+    if not len(kept):
         return Landmarks.empty(), notes
     marks = Landmarks(
         tuple(reading.levels[i] for i in kept),

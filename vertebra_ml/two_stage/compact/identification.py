@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_softmax
 
 from vertebra_ml.anatomy import LEVELS
+from vertebra_ml.chain.opinions import share
 from vertebra_ml.two_stage.compact.blocks import convolution, residual
 from vertebra_ml.two_stage.compact.column import FAR, NEAR, NEAR_MM
 from vertebra_ml.two_stage.compact.ribs import HALF
@@ -43,10 +44,6 @@ CANDIDATE: Final = 0.15
 NEXT, ANY = 0.03, 0.02
 """What of a name is taught to each neighbour and spread over all levels: nobody is as sure of a
 level as of a bone, and what a network has never been asked to doubt it says with certainty."""
-INDEPENDENT: Final = 5.0
-"""How many independent opinions the names of one column are worth at most. A belief, not a fit: on
-phantoms, which the network knows, any number does; on real columns whole stretches are a level off
-together."""
 APART_MM: Final = 9.0
 """No two vertebrae of anybody are closer: half a cervical gap."""
 
@@ -165,9 +162,9 @@ def tempered(names: Floats, weight: float) -> Floats:
     """Return (n, 26) level scores from (n, 26) log probabilities of one column's names.
 
     One network names all of them, and where it is wrong it is wrong for many: together they weigh
-    as much as ``INDEPENDENT`` opinions, not as n.
+    as much as ``opinion_count`` opinions, not as n.
     """
-    weight *= min(1.0, INDEPENDENT / max(1, len(names)))
+    weight *= share(len(names))
     weights = np.exp(weight * names)
     scores: Floats = weights / weights.sum(axis=1, keepdims=True)
     return scores

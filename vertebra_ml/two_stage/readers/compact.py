@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from vertebra_ml.anatomy import LEVELS
-from vertebra_ml.chain import Candidates, Labelling, label
+from vertebra_ml.chain import Labelling
 from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
@@ -18,7 +18,7 @@ from vertebra_ml.two_stage.compact.column import FAR, NEAR
 from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
 from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
-from vertebra_ml.two_stage.compact.identification import Sightings, sightings, tempered
+from vertebra_ml.two_stage.compact.identification import Sightings, sightings
 from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
 from vertebra_ml.two_stage.edges import drawn_in
@@ -83,10 +83,10 @@ class CompactReader:
         seen = sightings(self._asked("identification", inputs))
         points_mm = scene.world_of(places_of(seen, views))
         points_mm = drawn_in(volume.origin, points_mm, seen.heat)
-        second = self._second.chances(volume, points_mm) if self._second else None
-        if second is None or not len(points_mm):
-            return named(seen, points_mm, self._thresholds)
-        return named_by_both(seen, points_mm, self._thresholds, second)
+        second = None
+        if self._second and len(points_mm):
+            second = self._second.chances(volume, points_mm)
+        return named(seen, points_mm, self._thresholds, second)
 
     def spine(self, scene: Scene) -> Spine | None:
         """Return where detection finds the spine, None where it finds none."""
@@ -117,24 +117,19 @@ def places_of(seen: Sightings, views: Views) -> Any:
     return np.column_stack([aside, views.heights_of(seen.rows)])
 
 
-def named(seen: Sightings, points_mm: Any, thresholds: Mapping[str, float]) -> Reading:
-    """Name sightings at (n, 3) RAS mm by what the network and the chain say together."""
+def named(
+    seen: Sightings, points_mm: Any, thresholds: Mapping[str, float], second: Any = None
+) -> Reading:
+    """Name sightings at (n, 3) RAS mm by the network's names, and the slice spotter's word (n, 26)
+    where there is one."""
     if not len(points_mm):
         return NOTHING
-    scores = tempered(seen.names, thresholds["name_weight"])
-    answer = label(Candidates(points_mm, level_scores=scores))
-    doubt = () if answer.can_tell else (answer.doubt(),)
-    return as_reading(answer, doubt, seen, points_mm, thresholds)
-
-
-def named_by_both(
-    seen: Sightings, points_mm: Any, thresholds: Mapping[str, float], second: Any
-) -> Reading:
-    """Name one sighting or more, as ``named`` does, with the slice spotter's word (n, 26) too."""
-    first = softmax(thresholds["name_weight"] * seen.names, axis=1)
-    wrong = [thresholds.get(name, WORTHLESS) for name in WRONG]
-    both = fused(points_mm, (first, second), np.clip(wrong, LEAST_WRONG, MOST_WRONG))
-    return as_reading(both.together, both.warnings(), seen, points_mm, thresholds)
+    words = [softmax(thresholds["name_weight"] * seen.names, axis=1)]
+    if second is not None:
+        words.append(second)
+    wrong = [thresholds.get(name, WORTHLESS) for name in WRONG[: len(words)]]
+    answer = fused(points_mm, words, np.clip(wrong, LEAST_WRONG, MOST_WRONG))
+    return as_reading(answer.together, answer.warnings(), seen, points_mm, thresholds)
 
 
 def as_reading(
