@@ -106,7 +106,6 @@ def figures(
     """Draw the figures of ``rows``; ``scans`` are those of the rows, empty for heights alone."""
     present, found = _numbers(rows["present"]), _numbers(rows["found"])
     placed = (present == 1) & (found == 1)
-    claimed = np.where(np.isnan(found), 1.0, found)  # not told where, but said to be there
     mm = np.where(placed, _numbers(rows["error_mm"]), np.nan)
     slices = np.where(placed, _numbers(rows["error_slices"]), np.nan)
     off = np.where(placed, np.abs(_numbers(rows["levels_off"])), np.nan)
@@ -121,7 +120,7 @@ def figures(
         within=Share.where(_asked(mm <= RIGHT_MM, present == 1)),
         gross=Share.where(_asked(mm > gross_mm, placed)),
         off_by_one=Share.where(_asked(off == 1, np.isfinite(off))),
-        presence=Share.where(_asked(present == claimed, np.isfinite(present))),
+        presence=Share.where(_asked(present == metrics.claimed(found), np.isfinite(present))),
         missed=Share.where(_asked(found != 1, present == 1)),
         invented=Share.where(_asked(found == 1, present == 0)),
         identified=Share(len(right), len(judged)) if scans else None,

@@ -107,9 +107,15 @@ def test_numbers_are_those_of_the_summary():
     assert f"{overall['median_mm']:.1f} mm" in plain
     assert f"{overall['gross_rate'] * 100:.1f} %" in plain
     assert f"{overall['gross']} of {overall['n']} beyond 20 mm" in plain
-    assert "2 missed, 0 invented" in plain
+    assert "2 of 20 wrong, 0 invented" in plain
     for name in ("T12", "L3", "phantom, T12", "plain, all"):
         assert name in plain
+
+
+def test_a_level_without_a_place_that_is_there_is_no_wrong_call_of_presence():
+    untold = [row | {"found": None if row["case"] == "c3" else True} for row in ROWS]
+    plain = re.sub(r"<[^>]+>", " ", page(untold)).replace("\xa0", " ")
+    assert "0 of 20 wrong, 0 invented; 2 without a place" in plain
 
 
 def test_the_page_says_what_was_measured_and_what_it_is_not():

@@ -180,11 +180,19 @@ def reliability(table: "pd.DataFrame", bins: int, *, right_mm: float) -> "pd.Dat
 def worst(table: "pd.DataFrame", count: int) -> "pd.DataFrame":
     """Return the ``count`` worst rows: wrong presence first, then the largest errors."""
     present, found = _boolean(table["present"]), _boolean(table["found"])
-    wrong = ~np.isnan(present) & (present != _claimed(found))
+    wrong = ~np.isnan(present) & (present != claimed(found))
     badness = np.where(wrong, np.inf, table["error_mm"].to_numpy(dtype=np.float64))
     order = np.argsort(-np.nan_to_num(badness, nan=-1.0, posinf=np.inf), kind="stable")
     judged = order[~np.isnan(badness[order])]
     return table.iloc[judged[:count]]
+
+
+def claimed(found: Floats) -> Floats:
+    """Return (rows,) 1 where a level is said to be in the scan, 0 where it is said not to be.
+
+    ``found`` is 1, 0, or NaN where the level seems to be there and its place is not told.
+    """
+    return np.where(np.isnan(found), 1.0, found)
 
 
 def _present(truth: Truth, level: str) -> bool | None:
@@ -217,11 +225,6 @@ def _boolean(column: "pd.Series[Any]") -> Floats:
     return values
 
 
-def _claimed(found: Floats) -> Floats:
-    """Return (rows,) 1 where a level is said to be in the scan: also of one that is not told."""
-    return np.where(np.isnan(found), 1.0, found)
-
-
 def _columns(table: "pd.DataFrame", gross_mm: float) -> dict[str, Floats]:
     """Return (rows,) values of each question, NaN where it is not asked of a row."""
     present, found = _boolean(table["present"]), _boolean(table["found"])
@@ -234,7 +237,7 @@ def _columns(table: "pd.DataFrame", gross_mm: float) -> dict[str, Floats]:
         "slices": slices,
         "gross": np.where(np.isnan(mm), np.nan, mm > gross_mm),
         "off_by_one": np.where(np.isnan(off), np.nan, np.abs(off) == 1),
-        "presence": np.where(np.isnan(present), np.nan, present == _claimed(found)),
+        "presence": np.where(np.isnan(present), np.nan, present == claimed(found)),
     }
 
 

@@ -81,6 +81,17 @@ def test_levels_at_a_side_share_one_line_and_those_beyond_an_end_another() -> No
     )
 
 
+def test_what_is_not_answered_is_no_anomaly_no_gap_and_no_doubt() -> None:
+    places = [(0.0, 0.0, 20.0), (46.0, 0.0, 5.0), (47.0, 0.0, -15.0)]
+    read = Reading(
+        ("T11", "T13", "L6"), np.array(places), np.array([0.9, 0.2, 0.2]), np.full(3, RADIUS)
+    )
+    reader = SimpleNamespace(read=lambda volume: read)
+    found = TwoStage(reader, CONTRACT, ModelIdentity("two_stage")).locate(grid(), "a")
+    assert found.landmarks.labels == ("T11",)
+    assert len(found.warnings) == 1
+
+
 @pytest.mark.parametrize("place", [(44.0, 0, 0), (0, -34.0, 0)])
 def test_farther_from_a_side_than_its_radius_it_is_answered(
     place: tuple[float, float, float],

@@ -43,10 +43,18 @@ def level_tiles(summary: Mapping[str, Any]) -> str:
     overall, settings = summary["overall"], summary["settings"]
     counts = {
         "gross_rate": f"{overall['gross']} of {overall['n']} beyond {settings['gross_mm']:g} mm",
-        "presence_right": f"{overall['missed']} missed, {overall['invented']} invented",
+        "presence_right": _presence(overall),
         "median_mm": f"{overall['n']} levels found",
     }
     return tiles(overall, TILES, counts, settings["confidence"])
+
+
+def _presence(overall: Mapping[str, Any]) -> str:
+    """Say how many calls were right: one that is said to be there counts, its place told or not."""
+    judged, right = overall["present"] + overall["absent"], overall["presence_right"]
+    wrong = 0 if right is None else round((1 - right) * judged)
+    invented = f"{wrong} of {judged} wrong, {overall['invented']} invented"
+    return f"{invented}; {overall['untold']} without a place" if overall["untold"] else invented
 
 
 def by_level(summary: Mapping[str, Any]) -> str:

@@ -98,12 +98,17 @@ def _explanation(settings: Mapping[str, Any]) -> str:
 
 
 def _scans(scans: Sequence[Mapping[str, Any]]) -> str:
-    heads = [name.replace("_", " ") for name in id_rates.SCAN_COLUMNS]
+    heads = [_heading(name) for name in id_rates.SCAN_COLUMNS]
     chosen = worst_first(scans)[:SCAN_ROWS]
     lines = [[_told(name, row[name]) for name in id_rates.SCAN_COLUMNS] for row in chosen]
     left = len(scans) - len(chosen)
     more = f"<p>{left} better scans are in scans.csv.</p>" if left else ""
     return grid(heads, lines) + more
+
+
+def _heading(name: str) -> str:
+    text = name.replace("_", " ")
+    return f'<div class="long">{text}</div>' if name == "warnings" else text
 
 
 def _told(name: str, value: Any) -> str:

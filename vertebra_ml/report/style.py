@@ -36,7 +36,7 @@ figcaption { font-size: .87rem; color: var(--faint); }
 
 MORE_STYLE: Final = """
 h1.model { border-top: 4px solid var(--ink); margin: 4rem 0 .4rem; padding-top: 1rem; }
-div.long { white-space: normal; min-width: 16rem; text-align: left; }
+div.long { white-space: normal; min-width: 13rem; text-align: left; }
 @media print { h1.model { break-before: page; } }
 """
 """Of pages that compare models or name columns; the page of a single level stays as it was."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra_ml import intervals
+from vertebra_ml import intervals, metrics
 from vertebra_ml.tracking.evidence import Scored, check_same_cases, shared_levels
 
 if TYPE_CHECKING:
@@ -177,7 +177,6 @@ def _of(
     owners, present = _owners(table, owner), _number(table, "present")
     found, errors = _number(table, "found"), _number(table, "error_mm")
     placed = (present == 1) & (found == 1) & np.isfinite(errors)
-    claimed = np.where(np.isnan(found), 1.0, found)  # not told where, but said to be there
 
     def share(asked: NDArray[np.bool_], yes: NDArray[np.bool_]) -> _Share:
         counts = [np.bincount(owners[rows], minlength=people) for rows in (asked & yes, asked)]
@@ -186,7 +185,7 @@ def _of(
     sides: dict[str, Side] = {
         "gross_rate": share(placed, errors > gross_mm),
         "median_mm": _Median(errors[placed], owners[placed], people),
-        "presence_right": share(np.isfinite(present), present == claimed),
+        "presence_right": share(np.isfinite(present), present == metrics.claimed(found)),
     }
     if len(each.scans):
         place = _owners(each.scans, owner)

@@ -1,6 +1,7 @@
 """The two-stage localiser: a CT -> every vertebra's centroid with its name."""
 
 import time
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -63,9 +64,9 @@ class TwoStage:
         start = time.perf_counter()
         beyond = check_volume(volume, case, self._contract.limits)
         reading = self._reader.read(volume)
-        warnings = [*beyond, *reading.warnings, *anomalies(reading.levels), *self._doubts(reading)]
         marks, notes = _inside(reading, volume.origin, self.levels)
-        warnings += notes
+        odd = anomalies(reading.levels, marks.labels)
+        warnings = [*beyond, *reading.warnings, *odd, *self._doubts(marks), *notes]
         missing = tuple(level for level in self.levels if level not in marks)
         slices = tuple(volume.origin.slice_at(point) for point in marks.points_mm)
         prediction = Prediction(
@@ -89,11 +90,11 @@ class TwoStage:
             fix="give the CT itself, or ask a slice spotter",
         )
 
-    def _doubts(self, reading: Reading) -> list[str]:
+    def _doubts(self, marks: Landmarks) -> list[str]:
         least = self._contract.settings.warning_score
         low = [
             f"{level} {score:.2f}"
-            for level, score in zip(reading.levels, reading.scores, strict=True)
+            for level, score in zip(marks.labels, marks.scores, strict=True)
             if score < least
         ]
         if not low:
@@ -103,10 +104,16 @@ class TwoStage:
         return [f"scores below {least:.2f} ({shown}{more}), look at the overlay"]
 
 
-def anomalies(levels: tuple[str, ...]) -> list[str]:
-    """Return a line for each variant of the column, and each gap in it, of names head to foot."""
-    lines = [f"{said} was found" for level, said in ANOMALIES.items() if level in levels]
-    for upper, lower in pairwise(levels):
+def anomalies(read: Sequence[str], answered: Container[str]) -> list[str]:
+    """Return a line for each variant that is answered, and each gap between two that are.
+
+    ``read`` are all names of the column, head to foot: what lies aside and is not answered is no
+    gap.
+    """
+    lines = [f"{said} was found" for level, said in ANOMALIES.items() if level in answered]
+    for upper, lower in pairwise(read):
+        if upper not in answered or lower not in answered:
+            continue
         if (upper, lower) == ("T11", "L1"):
             lines.append("L1 follows T11: T12 is absent or has no ribs")
         elif lower not in successors(upper):
