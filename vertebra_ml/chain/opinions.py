@@ -12,8 +12,11 @@ picture, which misleads about all of it alike. Chosen on crops of phantoms: docs
 
 
 def opinion_count(candidates: int) -> float:
-    """Return how many independent opinions a network's words on so many candidates are worth."""
-    return min(INDEPENDENT, 1.0 + (max(1, candidates) - 1) / ANOTHER)
+    """Return how many independent opinions a network's words on so many candidates are worth.
+
+    At least 1: also where there is no candidate, and nothing to share it among.
+    """
+    return min(INDEPENDENT, 1.0 + max(0, candidates - 1) / ANOTHER)
 
 
 def share(candidates: int) -> float:

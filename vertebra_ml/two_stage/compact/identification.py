@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_softmax
 
 from vertebra_ml.anatomy import LEVELS
-from vertebra_ml.chain.opinions import share
 from vertebra_ml.two_stage.compact.blocks import convolution, residual
 from vertebra_ml.two_stage.compact.column import FAR, NEAR, NEAR_MM
 from vertebra_ml.two_stage.compact.ribs import HALF
@@ -156,18 +155,6 @@ def sightings(said: NDArray[np.float32]) -> Sightings:
         np.array(named, dtype=np.float64).reshape(-1, len(LEVELS)),
         np.exp(np.clip(said[peaks, SPREAD.start].astype(np.float64), -3.0, 5.0)),
     )
-
-
-def tempered(names: Floats, weight: float) -> Floats:
-    """Return (n, 26) level scores from (n, 26) log probabilities of one column's names.
-
-    One network names all of them, and where it is wrong it is wrong for many: together they weigh
-    as much as ``opinion_count`` opinions, not as n.
-    """
-    weight *= share(len(names))
-    weights = np.exp(weight * names)
-    scores: Floats = weights / weights.sum(axis=1, keepdims=True)
-    return scores
 
 
 def _peaks(heat: Floats) -> NDArray[np.int64]:
