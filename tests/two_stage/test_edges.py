@@ -13,7 +13,7 @@ from vertebra_ml.config import load as params_of
 from vertebra_ml.landmarks import ModelIdentity, Prediction
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.contract import Contract
-from vertebra_ml.two_stage.edges import ROW_MM, SEEN, drawn_in, margins
+from vertebra_ml.two_stage.edges import SEEN, drawn_in, margins
 from vertebra_ml.two_stage.localiser import TwoStage
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
@@ -24,6 +24,7 @@ SETTINGS = Settings.of(
 CONTRACT = Contract("two_stage", SETTINGS, {}, 1, "", {})
 HALF = np.array([50.0, 40.0, 30.0])
 RADIUS = 5.0
+ROW_MM = 3.0
 
 
 def grid(orientation: str = "RAS") -> Volume:
@@ -130,7 +131,7 @@ def test_a_vertebra_that_an_end_cuts_is_answered_in_the_outermost_slice(
     z: float, heat: float, answered: float, orientation: str
 ) -> None:
     places = np.array([[7.0, -3.0, z], [1.0, 2.0, 3.0]])
-    found = drawn_in(grid(orientation).origin, places, np.array([heat, 1.0]))
+    found = drawn_in(grid(orientation).origin, places, np.array([heat, 1.0]), ROW_MM)
     np.testing.assert_allclose(found, [[7.0, -3.0, answered], [1.0, 2.0, 3.0]], atol=1e-6)
     assert places[0, 2] == z  # what was given is left alone
 

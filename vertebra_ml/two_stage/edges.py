@@ -13,8 +13,6 @@ Doubles = NDArray[np.float64]
 SEEN: Final = 0.5
 """Heat from which a vertebra is answered though its place lies beyond. Its centre is seldom inside
 (of 16 measured three), its body is: docs/decisions.md, 2026-11-23."""
-ROW_MM: Final = 3.0
-"""How far beyond an end a centre is looked for: one row of the picture in which it is seen."""
 
 
 def margins(source: Source, points_mm: Doubles) -> tuple[Doubles, Doubles]:
@@ -29,15 +27,15 @@ def margins(source: Source, points_mm: Doubles) -> tuple[Doubles, Doubles]:
     return np.delete(room, end, axis=1).min(axis=1), room[:, end]
 
 
-def drawn_in(source: Source, points_mm: Doubles, heat: Doubles) -> Doubles:
+def drawn_in(source: Source, points_mm: Doubles, heat: Doubles, row_mm: float) -> Doubles:
     """Return (n, 3) RAS mm, those just beyond the head or foot end moved to the outermost slice.
 
     Of a vertebra that an end cuts, the place is read off one half and is off by millimetres either
-    way. Where the network sees a vertebra (``heat``, 0..1) and the place lies at most ``ROW_MM``
-    beyond, the outermost slice is the answer.
+    way. Where the network sees a vertebra (``heat``, 0..1) and the place lies beyond by at most one
+    row, ``row_mm``, of the picture in which it is seen, the outermost slice is the answer.
     """
     _, end_mm = margins(source, points_mm)
-    moved = (end_mm < 0) & (end_mm >= -ROW_MM) & (heat >= SEEN)
+    moved = (end_mm < 0) & (end_mm >= -row_mm) & (heat >= SEEN)
     voxels = world_to_voxel(source.affine, points_mm[moved])
     axis = source.slice_axis
     voxels[:, axis] = np.clip(voxels[:, axis], 0, source.shape[axis] - 1)

@@ -14,7 +14,7 @@ from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
 from vertebra_ml.two_stage.compact import ribs
-from vertebra_ml.two_stage.compact.column import FAR, NEAR
+from vertebra_ml.two_stage.compact.column import FAR, NEAR, NEAR_MM
 from vertebra_ml.two_stage.compact.cutting import ABOVE_MM, BELOW_MM
 from vertebra_ml.two_stage.compact.detection import Spine, padded, spine_of
 from vertebra_ml.two_stage.compact.grey import tensor
@@ -82,7 +82,7 @@ class CompactReader:
         ]
         seen = sightings(self._asked("identification", inputs))
         points_mm = scene.world_of(places_of(seen, views))
-        points_mm = drawn_in(volume.origin, points_mm, seen.heat)
+        points_mm = drawn_in(volume.origin, points_mm, seen.heat, NEAR_MM[2])
         second = None
         if self._second and len(points_mm):
             second = self._second.chances(volume, points_mm)
