@@ -1,4 +1,4 @@
-"""The compact network against the network of the thesis code, on one MIP pair."""
+"""Our networks against the network of the thesis code, on one MIP pair."""
 
 from collections.abc import Callable
 from typing import Any

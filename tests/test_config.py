@@ -17,7 +17,7 @@ FAULTS = [
     ("gross_mm: 20.0", "gross: 20.0", "evaluate.gross: Extra inputs"),
     ("gross_mm: 20.0", "gross: 20.0", "evaluate.gross_mm: Field required"),
     ("gross_mm: 20.0", "gross_mm: 20.0\n  gross_mm: 30.0", "'gross_mm' is given twice"),
-    ("architecture: compact", "architecture: huge", "models.slice_spotter.architecture"),
+    ("architecture: pair", "architecture: huge", "models.slice_spotter.architecture"),
     ("    levels: [T12, L3]", "    levels: []", "models.slice_spotter.levels"),
     ("    levels: [T12, L3]", "    levels: [L3, L3]", "given twice"),
     ("    levels: [T12, L3]", "    levels: [L9]", "'L9' is no vertebra"),

@@ -114,7 +114,7 @@ class SliceSpotter(Section):
 
     levels: SomeLevels
     auxiliary_levels: Levels
-    architecture: Literal["compact", "kanavati", "own", "efficientnet"]
+    architecture: Literal["compact", "pair", "kanavati", "own", "efficientnet"]
     loss: Literal["bce", "focal"]
     target: Literal["gaussian", "onehot"]
     target_sigma_mm: Positive

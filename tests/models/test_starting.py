@@ -84,7 +84,7 @@ def test_heads_are_matched_by_level(old: Path, paths: list[Path], tmp_path: Path
             assert np.array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize("name", ["compact", "kanavati", "own", "efficientnet"])
+@pytest.mark.parametrize("name", ["compact", "pair", "kanavati", "own", "efficientnet"])
 def test_every_architecture_names_its_heads(name: str) -> None:
     """Networks for one level and for three differ in the heads alone."""
     one, three = (ARCHITECTURES[name].network(levels) for levels in (1, 3))

@@ -46,6 +46,13 @@ ARCHITECTURES: Final = {
         activation="softmax",
         column="chain",
     ),
+    "pair": Architecture(
+        build="vertebra_ml.models.pair:build",
+        spacing_mm=2.0,
+        widths_mm=(256.0, 192.0),
+        activation="members",
+        column="chain",
+    ),
     "kanavati": Architecture(
         build="vertebra_ml.models.kanavati:build",
         spacing_mm=1.0,

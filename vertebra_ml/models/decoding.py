@@ -118,7 +118,23 @@ def sigmoid(logits: Floats) -> Floats:
     return np.concatenate([share * present, 1 - present], axis=-1)
 
 
-ACTIVATIONS: Final = {"softmax": softmax, "sigmoid": sigmoid}
+def members(logits: Floats) -> Floats:
+    """Give the mean of the distributions of networks, from logits (members, levels, rows + 1).
+
+    The mean, not the product: where one is sure and the other sees something else, both places stay
+    standing, and the score says so.
+    """
+    result: Floats = softmax(logits).mean(axis=0)
+    return result
+
+
+ACTIVATIONS: Final = {"softmax": softmax, "sigmoid": sigmoid, "members": members}
+
+
+def distribution(logits: Floats, rows: int, activation: str) -> Floats:
+    """Give (levels, rows + 1) from the logits of a picture, padded below to any height."""
+    kept = np.concatenate([logits[..., :rows], logits[..., -1:]], axis=-1)
+    return ACTIVATIONS[activation](kept.astype(np.float64))
 
 
 def _smoothed(rows: Floats, sigma_rows: float) -> Floats:

@@ -1,8 +1,10 @@
 """What a network is told about its error, from logits, without losing precision.
 
 Targets and logits are (batch, levels, rows + 1); each loss gives (batch, levels). Targets sum to 1.
+Logits of members are (batch, members, levels, rows + 1): each is told of its own error.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from keras import ops
@@ -43,9 +45,20 @@ def sigmoid_focal(targets: Any, logits: Any) -> Any:
     return ops.mean(right + (1 - wanted) * p**FOCUS * ops.softplus(rows), axis=-1)
 
 
+def of_members(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the mean of a loss over members that learn the same targets apart."""
+
+    def mean(targets: Any, logits: Any) -> Any:
+        return ops.mean(loss(targets[:, None], logits), axis=1)
+
+    return mean
+
+
 LOSSES: Final = {
     ("softmax", "bce"): softmax_bce,
     ("softmax", "focal"): softmax_focal,
+    ("members", "bce"): of_members(softmax_bce),
+    ("members", "focal"): of_members(softmax_focal),
     ("sigmoid", "bce"): sigmoid_bce,
     ("sigmoid", "focal"): sigmoid_focal,
 }

@@ -14,7 +14,7 @@ from vertebra_ml.landmarks import Landmarks, ModelIdentity, Prediction, SliceRef
 from vertebra_ml.mip import MipPair
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.contract import WEIGHTS, Contract, Settings
-from vertebra_ml.models.decoding import ACTIVATIONS, Decoder, Verdict
+from vertebra_ml.models.decoding import Decoder, Verdict, distribution
 from vertebra_ml.models.inputs import Grid, bucket, regrid, tensors
 from vertebra_ml.targets import Floats
 from vertebra_ml.volume import AIR_HU, Source, Volume
@@ -91,9 +91,8 @@ class SliceSpotter:
         """Return (heads, rows + 1): each level read alone, rows of ``grid``, then "not here"."""
         batch = tensors([(grid.frontal, grid.sagittal)], bucket(grid.rows))
         with self._lock:
-            logits = np.asarray(self._network.predict_on_batch(batch), dtype=np.float64)[0]
-        kept = np.concatenate([logits[:, : grid.rows], logits[:, -1:]], axis=1)
-        return ACTIVATIONS[self._architecture.activation](kept)
+            logits = np.asarray(self._network.predict_on_batch(batch))[0]
+        return distribution(logits, grid.rows, self._architecture.activation)
 
     def _answer(
         self, pair: MipPair, source: Source, case: str, start: float, beyond: tuple[str, ...]

@@ -10,7 +10,7 @@ from vertebra_ml.augment import Sample
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.batches import by_height
 from vertebra_ml.models.contract import Settings
-from vertebra_ml.models.decoding import ACTIVATIONS, JOINTS, Decoder, Verdict
+from vertebra_ml.models.decoding import JOINTS, Decoder, Verdict, distribution
 from vertebra_ml.models.inputs import bucket, tensors
 from vertebra_ml.targets import LABELLED, UNKNOWN, Floats
 
@@ -95,13 +95,12 @@ def distributions(
     network: Any, samples: Sequence[Sample], name: str
 ) -> Iterator[tuple[Sample, Floats]]:
     """Yield each sample with its (heads, rows + 1), each level read alone."""
-    activate = ACTIVATIONS[architecture(name).activation]
+    activation = architecture(name).activation
     for members in by_height(samples, BATCH):
         chosen = [samples[i] for i in members]
         batch = tensors([(s.frontal, s.sagittal) for s in chosen], bucket(chosen[0].rows))
         for sample, logits in zip(chosen, network.predict_on_batch(batch), strict=True):
-            kept = np.concatenate([logits[:, : sample.rows], logits[:, -1:]], axis=1)
-            yield sample, activate(kept.astype(np.float64))
+            yield sample, distribution(logits, sample.rows, activation)
 
 
 def _outcomes(
