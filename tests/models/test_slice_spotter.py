@@ -221,7 +221,7 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     chances(first)[0].assign([4, 5])
     progress = Progress()
     progress.smooth(first.get_weights())
-    progress.add({"error": 2.0, "seconds": 7.0})
+    progress.add({"error": 2.0, "learning_rate": 0.1, "seconds": 7.0})
     progress.smooth([weight + 1 for weight in first.get_weights()])
     save(first, tmp_path / "state.npz", "mark", progress)
     again = resume(second, tmp_path / "state.npz", "mark")

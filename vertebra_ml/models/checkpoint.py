@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebra_ml.models.contract import Settings
+from vertebra_ml.models.schedule import settled
 
 Weights = list[NDArray[np.float32]]
 
@@ -43,16 +44,15 @@ class Progress:
         """Epochs done."""
         return len(self.history)
 
-    @property
-    def seconds(self) -> float:
-        """Time spent in them, also before a kill."""
-        return sum(row["seconds"] for row in self.history)
-
     def add(self, figures: dict[str, float]) -> None:
-        """Take in one epoch; keep its average where its ``error`` is the least so far."""
-        least = min((row["error"] for row in self.history), default=np.inf)
+        """Take in one epoch; keep its average where its ``error`` is the least so far.
+
+        Of epochs whose learning rate has fallen, as soon as there is one (``schedule.settled``).
+        """
+        before = settled(self.history) if self.history else False
+        least = self.history[self.best_epoch - 1]["error"] if self.history else np.inf
         self.history.append({"epoch": float(self.epoch + 1), **figures})
-        if figures["error"] < least or not self.best:
+        if figures["error"] < least or (settled(self.history) and not before) or not self.best:
             self.best = [np.array(weight) for weight in self.average]
             self.best_epoch = self.epoch
 

@@ -17,6 +17,7 @@ from vertebra_ml.models.batches import Teaching, epoch_batches, read_samples, va
 from vertebra_ml.models.checkpoint import Progress, fingerprint, resume, save
 from vertebra_ml.models.contract import HISTORY, WEIGHTS, Contract, Settings, replace_text
 from vertebra_ml.models.losses import LOSSES
+from vertebra_ml.models.schedule import Schedule
 from vertebra_ml.models.slice_spotter import decoder
 from vertebra_ml.models.starting import begin, read_start
 from vertebra_ml.models.validation import (
@@ -100,7 +101,7 @@ def train(
     mark = fingerprint(known, seed, data_hash, names, facts)
     path = folder.parent / f".{folder.name}.checkpoint" / "state.npz"
     progress = resume(network, path, mark)
-    while not _finished(progress, known):
+    while schedule(known).spent(progress.history) < 1.0:
         _epoch(network, lesson, progress)
         save(network, path, mark, progress)
         on_epoch(progress.epoch, progress.history[-1])
@@ -162,14 +163,9 @@ def _lesson(settings: Settings, archives: Mapping[str, Sequence[Path]], seed: in
     )
 
 
-def _finished(progress: Progress, settings: Settings) -> bool:
-    stale = progress.epoch - progress.best_epoch >= settings.patience
-    return stale or _spent(progress, settings) >= 1.0
-
-
-def _spent(progress: Progress, settings: Settings) -> float:
-    """Part of the training that is over, by epochs or by minutes."""
-    return max(progress.epoch / settings.epochs, progress.seconds / (60 * settings.minutes))
+def schedule(settings: Settings) -> Schedule:
+    """Return when the learning rate falls and the training ends."""
+    return Schedule(settings.epochs, settings.minutes, settings.patience, SETTLE, LEAST)
 
 
 def _epoch(network: Any, lesson: Lesson, progress: Progress) -> None:
@@ -199,8 +195,6 @@ def _epoch(network: Any, lesson: Lesson, progress: Progress) -> None:
 
 
 def _learning_rate(progress: Progress, settings: Settings) -> float:
-    left = 1 - _spent(progress, settings)
-    settle = LEAST ** max(0.0, 1 - left / SETTLE)
     waits = max(1, settings.patience // 3)
     steps, stale = 0, 0
     best = np.inf
@@ -209,7 +203,8 @@ def _learning_rate(progress: Progress, settings: Settings) -> float:
         best = min(best, row["error"])
         if stale >= waits:
             steps, stale = steps + 1, 0
-    return float(settings.learning_rate * settle * STEP_DOWN**steps)
+    fall = schedule(settings).fall(progress.history)
+    return float(settings.learning_rate * fall * STEP_DOWN**steps)
 
 
 def _write(folder: Path, network: Any, contract: Contract, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from vertebra_ml.models.checkpoint import Progress, resume, save
+from vertebra_ml.models.schedule import Schedule
 from vertebra_ml.two_stage.settings import Training
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def optimizer(rate: float) -> Any:
 def teach(network: Any, course: Course) -> Progress:
     """Train a compiled network to the end of its course; it is left with the best weights."""
     progress = resume(network, course.checkpoint, course.mark)
-    while not _finished(progress, course.training):
+    schedule = _schedule(course.training)
+    while schedule.spent(progress.history) < 1.0:
         _epoch(network, course, progress)
         save(network, course.checkpoint, course.mark, progress)
         course.on_epoch(progress.epoch, progress.history[-1])
@@ -104,7 +106,7 @@ def as_history(stages: Mapping[str, Progress]) -> str:
 
 def _epoch(network: Any, course: Course, progress: Progress) -> None:
     start = time.perf_counter()
-    rate = _rate(progress, course.training)
+    rate = course.training.learning_rate * _schedule(course.training).fall(progress.history)
     losses = []
     for inputs, targets in course.batches(progress.epoch):
         warm = min(1.0, (progress.steps + 1) / WARM_STEPS)
@@ -120,16 +122,5 @@ def _epoch(network: Any, course: Course, progress: Progress) -> None:
     log.info("epoch %d: %s", progress.epoch, figures)
 
 
-def _rate(progress: Progress, training: Training) -> float:
-    left = 1 - _spent(progress, training)
-    return float(training.learning_rate * LEAST ** max(0.0, 1 - left / SETTLE))
-
-
-def _spent(progress: Progress, training: Training) -> float:
-    """Part of the training that is over, by epochs or by minutes."""
-    return max(progress.epoch / training.epochs, progress.seconds / (60 * training.minutes))
-
-
-def _finished(progress: Progress, training: Training) -> bool:
-    stale = progress.epoch - progress.best_epoch >= training.patience
-    return stale or _spent(progress, training) >= 1.0
+def _schedule(training: Training) -> Schedule:
+    return Schedule(training.epochs, training.minutes, training.patience, SETTLE, LEAST)
