@@ -98,7 +98,7 @@ def test_visible_are_levels_that_reach_in_and_landmarks_those_whose_centre_does(
     streams = _streams(SEED, "training")
     person = _person(streams, "training", np.eye(3))
     frame = person.world.frames["L2"]
-    half = frame.size[2] / 2 * frame.axes[2][2]
+    half = highest_above_centre(frame)
     middle = person.world.landmarks["L2"]
 
     def levels(low_z: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -111,7 +111,7 @@ def test_visible_are_levels_that_reach_in_and_landmarks_those_whose_centre_does(
     for low_z, centred, seen in (
         (middle[2] - 0.01, True, True),
         (middle[2] + 0.01, False, True),
-        (middle[2] + half - 0.01, False, True),
+        (middle[2] + half - 0.3, False, True),  # lines round the rim miss the very highest point
         (middle[2] + half + 0.01, False, False),
     ):
         held, visible = levels(low_z)
@@ -119,6 +119,32 @@ def test_visible_are_levels_that_reach_in_and_landmarks_those_whose_centre_does(
         assert "L1" in visible
         assert "L3" not in visible
         assert set(held) <= set(visible)
+
+
+def highest_above_centre(frame) -> float:
+    """Height above its centre of the highest point of an upright or leaning elliptic cylinder."""
+    across = np.hypot(*(frame.size[:2] / 2 * frame.axes[:2, 2]))
+    return float(frame.size[2] / 2 * abs(frame.axes[2, 2]) + across)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["width", "depth"])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_vertebra_is_visible_as_long_as_one_side_of_it_is_in_the_field(side, sign):
+    """A field that ends beside the axis shows half a vertebra: it must not count as absent."""
+    streams = _streams(SEED, "training")
+    person = _person(streams, "training", np.eye(3))
+    frame = person.world.frames["L2"]
+    outward = sign * frame.axes[side]
+    for past_mm, seen in ((-0.5, True), (0.5, False)):
+        face = frame.centre + (frame.size[side] / 2 + past_mm) * outward
+        affine = np.eye(4)
+        affine[:3, :3] = frame.axes.T * (sign if side == 0 else 1.0, sign if side else 1.0, 1.0)
+        middle = np.full(3, 59.5)
+        middle[side] = -0.5  # this face of the grid lies past_mm beyond the body's side
+        affine[:3, 3] = face - affine[:3, :3] @ middle
+        truth = truth_of(person.world, Volume(np.zeros((120, 120, 120), np.int16), affine))
+        assert "L2" not in truth.landmarks
+        assert ("L2" in truth.visible) is seen
 
 
 def test_a_level_beside_a_narrow_field_is_not_visible():

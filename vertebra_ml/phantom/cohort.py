@@ -46,6 +46,8 @@ TISSUE_MM = np.array([4.0, 4.0, 5.0])
 """Coarsest grid of soft tissue; its edges need no more, bones are painted on the scan's own."""
 TISSUE_SHARE = 2.2
 GRAIN_MM, GRAIN_VOX = 2.2, 48
+RIM_LINES = 16
+"""Lines round the rim of a body that are looked for in a scan: 8 mm apart at the widest."""
 STREAMS = {"body": 0, "tissue": 1, "field": 2, "texture": 3, "scanner": 4, "bone": 5,
            "foreign": 6}  # fmt: skip
 
@@ -207,7 +209,7 @@ def _bone_texture(canvas: Canvas, rng: np.random.Generator, habits: Habits) -> T
 
 def truth_of(body: Body, volume: Volume) -> Truth:
     """Return which levels ``volume`` shows: landmarks whose centre lies inside, and as visible all
-    whose body, from lower to upper endplate along its own axis, reaches inside."""
+    whose body reaches inside, be it with one side only of a vertebra that the field cuts."""
     marks = body.landmarks
     inside = volume.contains(marks.points_mm)
     held = Landmarks(
@@ -218,10 +220,14 @@ def truth_of(body: Body, volume: Volume) -> Truth:
 
 
 def _reaches(frame: Frame, volume: Volume) -> bool:
-    """Tell whether the axis of a body, endplate to endplate, meets the grid (slab method)."""
+    """Tell whether one of RIM_LINES + 1 lines meets the grid (slab method): the axis of a body,
+    endplate to endplate, and those beside it round the rim of the ellipse that it fills."""
+    turn = np.arange(RIM_LINES) * (2 * np.pi / RIM_LINES)
+    rim = np.stack([np.cos(turn), np.sin(turn)], axis=-1) * frame.size[:2] / 2
+    feet = frame.centre + np.concatenate([np.zeros((1, 2)), rim]) @ frame.axes[:2]
     half = frame.axes[2] * frame.size[2] / 2
-    start, end = volume.world_to_voxel(np.stack([frame.centre - half, frame.centre + half]))
+    start, end = volume.world_to_voxel(feet - half), volume.world_to_voxel(feet + half)
     step = np.where(end == start, 1e-12, end - start)
     low, high = (-0.5 - start) / step, (np.array(volume.shape) - 0.5 - start) / step
-    enter, leave = np.minimum(low, high).max(), np.maximum(low, high).min()
-    return bool(max(enter, 0.0) <= min(leave, 1.0))
+    enter, leave = np.minimum(low, high).max(axis=1), np.maximum(low, high).min(axis=1)
+    return bool((np.maximum(enter, 0.0) <= np.minimum(leave, 1.0)).any())

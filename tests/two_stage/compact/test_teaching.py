@@ -14,8 +14,11 @@ from vertebra_ml.two_stage.compact.teaching import (
     SMALL_SIDES_MM,
     Turn,
     _narrow,
+    _tilted,
+    detection_batch,
     identification_batch,
     row_targets,
+    spine_targets,
     whole,
 )
 
@@ -106,6 +109,12 @@ def sample(labels: list[str] | None = None) -> Sample:
     return Sample(arrays, 1.0)
 
 
+def far_sample() -> Sample:
+    codes = np.full((60, 30, 30), 5, dtype=np.uint8)
+    places = np.array([[14.0, 12.0, 20.0], [14.5, 12.5, 25.5], [15.0, 13.0, 31.0]], np.float32)
+    return Sample({"codes": codes, "labels": np.array(["T12", "L1", "L2"]), "places": places}, 1.0)
+
+
 def test_targets_of_rows_by_the_definition() -> None:
     targets = row_targets(np.array(["T12", "L1"]), PLACES[:2].astype(np.float32), 90)
     for row in range(90):
@@ -137,6 +146,45 @@ def test_shapes_of_a_batch_and_what_lies_beyond() -> None:
         assert chest.shape == (3, rows, 1, 2 * HALF, 3)
         assert targets.shape[:2] == (3, rows)
         assert near[..., 0][near[..., 1] == 0].max(initial=0) == 0
+
+
+def test_discs_lie_on_the_landmarks_and_padding_is_unknown() -> None:
+    one = far_sample()
+    spine = spine_targets(one)
+    for x, y, row in one.arrays["places"]:
+        assert spine[round(row), round(y), round(x)] == 1
+    assert spine[:, 0].max() == 0
+    assert 20 < spine.sum() < 400
+    pictures, truth = detection_batch([one], {id(one): spine}, 2, (0, 0))
+    assert set(np.unique(truth)) <= {-1.0, 0.0, 1.0}
+    np.testing.assert_array_equal(pictures[..., 1] == 0, truth[..., 0] == -1)
+
+
+def test_fields_are_cut_anywhere_and_what_is_cut_teaches_nothing() -> None:
+    one = far_sample()
+    targets = {id(one): spine_targets(one)}
+    shares = []
+    for step in range(30):
+        pictures, truth = detection_batch([one], targets, 1, (3, step))
+        np.testing.assert_array_equal(pictures[..., 1] == 0, truth[..., 0] == -1)
+        shares.append((truth >= 0).mean())
+    assert min(shares) < 0.5 * max(shares)
+
+
+def test_a_tilted_picture_takes_its_spine_along() -> None:
+    row, y, x = np.indices((40, 30, 32)).astype(float)
+    values = np.exp(-((row - 12) ** 2 + (y - 20) ** 2 + (x - 9) ** 2) / 8).astype(np.float32)
+    truth = (values > 0.3).astype(np.int8)
+    inside = np.ones(values.shape, dtype=bool)
+    moves = []
+    for seed in range(5):
+        moved, within, spine = _tilted(values, inside, truth, np.random.default_rng(seed))
+        assert (spine[~within] == -1).all()
+        bright = np.array([(axis * moved).sum() / moved.sum() for axis in (row, y, x)])
+        marked = np.argwhere(spine == 1).mean(axis=0)
+        np.testing.assert_allclose(bright, marked, atol=0.5)
+        moves.append(np.linalg.norm(marked - (12, 20, 9)))
+    assert max(moves) > 1
 
 
 def test_a_narrow_field_ends_at_the_same_mm_in_both_views() -> None:

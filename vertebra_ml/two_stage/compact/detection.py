@@ -27,8 +27,6 @@ ASIDE_MM: Final = 60.0
 """... if the next begins no farther aside than this."""
 SMOOTH_MM: Final = 12.0
 DICE_WEIGHT: Final = 1.0
-SMOOTHING: Final = 10.0
-"""Voxels: a picture without spine may have as much of it as is taken for none, ``LEAST_MM3``."""
 
 
 def network() -> Any:
@@ -51,23 +49,15 @@ def _up(x: Any) -> Any:
 
 
 def loss(truth: Any, logits: Any) -> Any:
-    """Cross entropy plus one minus Dice; voxels of truth < 0 (padding) count in neither.
-
-    Each picture counts alike: a crop round three vertebrae has a hundredth of a trunk's voxels.
-    """
+    """Cross entropy plus one minus Dice; voxels of truth < 0 (padding) count in neither."""
     known = ops.cast(truth >= 0, "float32")
     truth = ops.maximum(truth, 0.0)
-    entropy = _sum(ops.binary_crossentropy(truth, logits, from_logits=True) * known)
-    entropy = entropy / ops.maximum(_sum(known), 1.0)
+    entropy = ops.binary_crossentropy(truth, logits, from_logits=True)
+    entropy = ops.sum(entropy * known) / ops.maximum(ops.sum(known), 1.0)
     spine = ops.sigmoid(logits) * known
-    overlap = 2 * _sum(spine * truth) + SMOOTHING
-    dice = overlap / (_sum(spine) + _sum(truth) + SMOOTHING)
-    return ops.mean(entropy + DICE_WEIGHT * (1 - dice))
-
-
-def _sum(values: Any) -> Any:
-    """Return the sum over each picture (n, rows, y, x, 1): (n,)."""
-    return ops.sum(values, axis=(1, 2, 3, 4))
+    overlap = 2 * ops.sum(spine * truth) + 1.0
+    dice = overlap / (ops.sum(spine) + ops.sum(truth) + 1.0)
+    return entropy + DICE_WEIGHT * (1 - dice)
 
 
 def padded(values: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,14 @@ from vertebra_ml.models.contract import HISTORY, replace_text
 from vertebra_ml.two_stage import weights
 from vertebra_ml.two_stage.architectures import Lesson
 from vertebra_ml.two_stage.compact import calibration, detection, identification
-from vertebra_ml.two_stage.compact.fields import Spine, detection_batch, small_crop, spine_targets
-from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, Codes, tensor
+from vertebra_ml.two_stage.compact.grey import OUTSIDE, STEP, tensor
 from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.samples import Batch, Sample, ahead, read_samples
-from vertebra_ml.two_stage.compact.teaching import identification_batch
+from vertebra_ml.two_stage.compact.teaching import (
+    detection_batch,
+    identification_batch,
+    spine_targets,
+)
 from vertebra_ml.two_stage.school import (
     Course,
     as_history,
@@ -33,11 +36,6 @@ from vertebra_ml.two_stage.settings import Training
 
 MEASURED: Final = 40
 """Validation scans that detection is measured on after each epoch: it is soon good enough."""
-CROPS: Final = 4
-"""Small crops of each of them, the same after every epoch."""
-
-Shown = tuple[Codes, Spine]
-"""A far scan and its spine, (rows, y, x) both, -1 where it is unknown."""
 
 
 def learn(lesson: Lesson) -> dict[str, float]:
@@ -74,10 +72,7 @@ def _detection(lesson: Lesson) -> tuple[Any, Progress]:
 
         return ahead(make, training.steps_per_epoch)
 
-    rng = np.random.default_rng([lesson.seed, 2])
-    whole = [(sample.arrays["codes"], targets[id(sample)]) for sample in held]
-    crops = [small_crop(sample, targets[id(sample)], rng) for sample in held * CROPS]
-    measure = partial(_figures, whole=whole, crops=crops)
+    measure = partial(_dice, samples=held, targets=targets)
     progress = teach(network, _course(lesson, "detection", batches, measure, 0))
     return network, progress
 
@@ -119,31 +114,20 @@ def _course(lesson: Lesson, stage: str, batches: Any, measure: Any, before: int)
     return Course(training, batches, measure, path, _mark(lesson, stage), on_epoch)
 
 
-def _figures(network: Any, whole: Sequence[Shown], crops: Sequence[Shown]) -> dict[str, float]:
-    """Return figures of detection on whole scans and on small crops: Dice, part of spine missed."""
-    dice, missed = _worth(network, whole)
-    dice_small, missed_small = _worth(network, crops)
-    error = 1 - (dice + dice_small) / 2
-    return {
-        "dice": dice, "missed": missed,
-        "dice_small": dice_small, "missed_small": missed_small, "error": error,
-    }  # fmt: skip
-
-
-def _worth(network: Any, pictures: Sequence[Shown]) -> tuple[float, float]:
-    """Return the mean Dice and the mean part of the spine that is missed, over these pictures."""
+def _dice(network: Any, samples: Sequence[Sample], targets: Mapping[int, Any]) -> dict[str, float]:
+    """Return figures of detection on whole scans: the mean Dice, and the part of spine missed."""
     dices, missed = [], []
-    for codes, truth in pictures:
+    for sample in samples:
+        codes, truth = sample.arrays["codes"], targets[id(sample)]
         values = np.where(codes == OUTSIDE, 0, codes).astype(np.float32) * np.float32(STEP)
         picture = detection.padded(tensor(values, codes != OUTSIDE))
         logits = network.predict_on_batch(picture[None])[0, ..., 0]
-        logits = logits[tuple(slice(0, size) for size in codes.shape)]
-        found, there = (logits > 0) & (truth >= 0), truth == 1
-        both = float((found & there).sum())
-        few = detection.SMOOTHING
-        dices.append((2 * both + few) / (float(found.sum()) + float(there.sum()) + few))
-        missed.append(1 - (both + few) / (float(there.sum()) + few))
-    return float(np.mean(dices)), float(np.mean(missed))
+        spine = logits[tuple(slice(0, size) for size in codes.shape)] > 0
+        both = float((spine & (truth == 1)).sum())
+        dices.append((2 * both + 1) / (float(spine.sum()) + float((truth == 1).sum()) + 1))
+        missed.append(1 - (both + 1) / (float((truth == 1).sum()) + 1))
+    dice = float(np.mean(dices))
+    return {"dice": dice, "missed": float(np.mean(missed)), "error": 1 - dice}
 
 
 def _samples(lesson: Lesson, paths: Sequence[Path]) -> list[Sample]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ AHEAD: Final = 3
 """Batches made while the network works on one."""
 
 Batch = tuple[Any, Any]
-Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,25 +90,3 @@ def shades(codes: Sequence[Codes], rng: np.random.Generator) -> list[Floats]:
             values = values + noise * rng.standard_normal(values.shape).astype(np.float32)
         views.append(np.maximum(values, 0).astype(np.float32))
     return views
-
-
-def drawn_start(have: int, want: int, rng: np.random.Generator) -> int:
-    """Draw where a stretch begins: anywhere within, or anywhere around where it is too short."""
-    low, high = min(0, have - want), max(0, have - want)
-    return int(rng.integers(low, high + 1))
-
-
-def cropped(
-    values: NDArray[Value], starts: Sequence[int], shape: Sequence[int], fill: int
-) -> NDArray[Value]:
-    """Return a block of ``shape`` from ``starts`` on, which may lie outside: filled there."""
-    out = np.full(tuple(shape), fill, dtype=values.dtype)
-    target, source = [], []
-    for first, size, have in zip(starts, shape, values.shape, strict=True):
-        low, high = max(0, first), min(have, first + size)
-        if low >= high:
-            return out
-        target.append(slice(low - first, high - first))
-        source.append(slice(low, high))
-    out[tuple(target)] = values[tuple(source)]
-    return out

@@ -1,33 +1,32 @@
-"""Batches for identification: stretches of stored columns, changed at random, with targets."""
+"""Batches for both networks: stretches of stored samples, changed at random, with their targets."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from vertebra_ml.anatomy import RANK
+from vertebra_ml.discs import label_volumes
+from vertebra_ml.landmarks import Landmarks
 from vertebra_ml.two_stage.compact import ribs
 from vertebra_ml.two_stage.compact.column import FAR, FAR_MM, NEAR, NEAR_MM, Window
 from vertebra_ml.two_stage.compact.cutting import MARGIN, RIBS
 from vertebra_ml.two_stage.compact.grey import OUTSIDE, Floats, tensor
 from vertebra_ml.two_stage.compact.identification import TARGETS, UNIT
-from vertebra_ml.two_stage.compact.samples import (
-    Batch,
-    Sample,
-    chosen,
-    cropped,
-    drawn_start,
-    shades,
-)
+from vertebra_ml.two_stage.compact.samples import Batch, Sample, chosen, shades
 
 Doubles = NDArray[np.float64]
+Value = TypeVar("Value", bound=np.generic)
 
 ROWS: Final = ((24, 0.1), (48, 0.22), (96, 0.36), (160, 0.32))
 """Near rows of a training picture, and how often: 72 to 480 mm."""
 SMALL_ROWS: Final = 24
 """Up to so many rows a picture is a small crop, and narrow as well."""
+BOX: Final = ((48, 40, 48), (96, 40, 48))
+"""Far voxels (rows, y, x) of a picture for detection."""
 
 HEAT_ROWS: Final = 1.3
 """Width (SD) of the bell around a body centre, near rows: 4 mm."""
@@ -41,6 +40,85 @@ SMALL_SIDES_MM: Final = ((25.0, 60.0), (25.0, 60.0))
 """The same of a small crop: two to five vertebrae, and hardly a rib."""
 BONE, TISSUE = 0.95, 0.5
 """Grey values: about 280 HU, above which is bone and agent; and what stands for all below."""
+CROP_RATE: Final = 0.5
+"""How often detection sees a field cut anywhere: round a heart, half a chest, a spine alone."""
+FIELD: Final = (0.2, 0.9)
+"""Width and depth of such a field, parts of the picture."""
+LOW_RATE: Final = 0.3
+"""How often such a field is cut in height as well."""
+TILT_RATE: Final = 0.5
+TILT_DEG: Final = (18.0, 10.0, 12.0)
+"""How far detection's pictures are turned about x, y and z: prone, hunched and crooked people."""
+
+
+def spine_targets(sample: Sample) -> NDArray[np.int8]:
+    """Return (rows, y, x): 1 where the discs of the column lie (see ``discs``), else 0."""
+    codes, places = sample.arrays["codes"], sample.arrays["places"].astype(np.float64)
+    if not len(places):
+        return np.zeros(codes.shape, dtype=np.int8)
+    steps = np.array([FAR_MM[0], FAR_MM[1], -FAR_MM[2]])
+    labels = Landmarks(tuple(map(str, sample.arrays["labels"])), places * steps)
+    rows, depth, width = codes.shape
+    spine, _ = label_volumes(labels, np.diag([*steps, 1.0]), (width, depth, rows))
+    return spine.transpose(2, 1, 0).astype(np.int8)
+
+
+def detection_batch(
+    samples: Sequence[Sample], targets: dict[int, NDArray[np.int8]], size: int, seed: Sequence[int]
+) -> Batch:
+    """Make the batch of a seed: (n, rows, y, x, 2) pictures, (n, rows, y, x, 1) spine, -1 beyond.
+
+    ``targets`` keeps ``spine_targets`` by the id of a sample.
+    """
+    rng = np.random.default_rng(seed)
+    box = BOX[int(rng.integers(len(BOX)))]
+    pictures, truths = [], []
+    for sample in chosen(samples, size, rng):
+        codes = sample.arrays["codes"]
+        starts = [_start(have, want, rng) for have, want in zip(codes.shape, box, strict=True)]
+        codes = _cropped(codes, starts, box, OUTSIDE)
+        truth = _cropped(targets[id(sample)], starts, box, -1)
+        if rng.random() < CROP_RATE:
+            gone = ~_field(box, rng)
+            codes, truth = np.where(gone, OUTSIDE, codes), np.where(gone, -1, truth)
+        if rng.random() < 0.5:
+            codes, truth = codes[..., ::-1], truth[..., ::-1]
+        (values,) = shades([codes], rng)
+        inside = codes != OUTSIDE
+        if rng.random() < TILT_RATE:
+            values, inside, truth = _tilted(values, inside, truth, rng)
+        pictures.append(tensor(values, inside))
+        truths.append(truth)
+    return np.stack(pictures), np.stack(truths)[..., None].astype(np.float32)
+
+
+def _field(box: Sequence[int], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw a narrower field: (rows, y, x), True where it reaches."""
+    inside = np.ones(tuple(box), dtype=bool)
+    axes = (0, 1, 2) if rng.random() < LOW_RATE else (1, 2)
+    for axis in axes:
+        size = round(box[axis] * rng.uniform(*FIELD))
+        start = int(rng.integers(0, box[axis] - size + 1))
+        place = np.arange(box[axis])
+        kept = (place >= start) & (place < start + size)
+        inside &= kept.reshape([-1 if i == axis else 1 for i in range(3)])
+    return inside
+
+
+def _tilted(
+    values: Floats, inside: NDArray[np.bool_], truth: NDArray[np.int8], rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int8]]:
+    """Turn a far picture (rows, y, x), and what it shows, about its middle."""
+    about_x, about_y, about_z = np.radians([rng.uniform(-limit, limit) for limit in TILT_DEG])
+    turn = Rotation.from_euler("xyz", [about_z, about_y, about_x]).as_matrix()  # rows, y, x
+    mm = np.array(FAR_MM[::-1])
+    matrix = turn * mm[None] / mm[:, None] * rng.uniform(0.85, 1.15)
+    middle = (np.array(values.shape) - 1) / 2
+    offset = middle - matrix @ middle
+    moved = ndimage.affine_transform(values, matrix, offset, order=1)
+    within = ndimage.affine_transform(inside.astype(np.uint8), matrix, offset, order=0) > 0
+    spine = ndimage.affine_transform(truth, matrix, offset, order=0, mode="constant", cval=-1)
+    return moved, within, np.where(within, spine, -1).astype(np.int8)
 
 
 def identification_batch(samples: Sequence[Sample], size: int, seed: Sequence[int]) -> Batch:
@@ -92,11 +170,11 @@ def _stretch(
 ) -> tuple[Floats, Floats, Floats, NDArray[np.float32]]:
     """Cut ``rows`` near rows from a sample, turned, shifted, recoloured; return inputs, targets."""
     near, far = sample.arrays["near"], sample.arrays["far"]
-    start = 2 * drawn_start(len(far), rows // 2, rng)
-    near = cropped(near, (start, 0, 0), (rows, *near.shape[1:]), OUTSIDE)
-    far = cropped(far, (start // 2, 0, 0), (rows // 2, *far.shape[1:]), OUTSIDE)
+    start = 2 * _start(len(far), rows // 2, rng)
+    near = _cropped(near, (start, 0, 0), (rows, *near.shape[1:]), OUTSIDE)
+    far = _cropped(far, (start // 2, 0, 0), (rows // 2, *far.shape[1:]), OUTSIDE)
     flat = [sample.arrays[name] for name in RIBS]
-    flat = [cropped(view, (start, 0), (rows, view.shape[1]), OUTSIDE) for view in flat]
+    flat = [_cropped(view, (start, 0), (rows, view.shape[1]), OUTSIDE) for view in flat]
     places = sample.arrays["places"].astype(np.float64) - (0, 0, start)
     turn = Turn.drawn(rng) if rng.random() < TURN_RATE else Turn()
     values = shades([near, far, *flat], rng)
@@ -191,6 +269,28 @@ class Turn:
         new = (places[:, 2] - middle) * z
         aside = places[:, :2] + self.shift_mm + np.outer(new, self.slope * NEAR_MM[2])
         return np.column_stack([aside * (x, y), new + middle])
+
+
+def _start(have: int, want: int, rng: np.random.Generator) -> int:
+    """Draw where a stretch begins: anywhere within, or anywhere around where it is too short."""
+    low, high = min(0, have - want), max(0, have - want)
+    return int(rng.integers(low, high + 1))
+
+
+def _cropped(
+    values: NDArray[Value], starts: Sequence[int], shape: Sequence[int], fill: int
+) -> NDArray[Value]:
+    """Return a block of ``shape`` from ``starts`` on, which may lie outside: filled there."""
+    out = np.full(tuple(shape), fill, dtype=values.dtype)
+    target, source = [], []
+    for start, size, have in zip(starts, shape, values.shape, strict=True):
+        low, high = max(0, start), min(have, start + size)
+        if low >= high:
+            return out
+        target.append(slice(low - start, high - start))
+        source.append(slice(low, high))
+    out[tuple(target)] = values[tuple(source)]
+    return out
 
 
 def _middle(view: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
