@@ -46,7 +46,7 @@ class Decoder:
     levels : the level of each row of the distribution, head to foot.
     row_mm : distance between rows.
     sigma_mm : width of the bell that was taught.
-    presence_threshold : a level is said to be in the scan from this probability on.
+    presence_threshold : a level is said to be in the scan from this ``presence`` on.
     column : weigh the levels against each other by the gaps of real spines ("chain"), or read each
         alone ("peak").
     answer_threshold : a place is told from this score on.
@@ -69,9 +69,8 @@ class Decoder:
         ]
 
     def _verdict(self, own: Floats, joint: Floats, level: str) -> Verdict:
-        absent = float(joint[-1])
-        if absent > 1 - self.presence_threshold:
-            return Verdict(level, None, min(absent, float(own[-1])), float("nan"))
+        if presence(own, joint) < self.presence_threshold:
+            return Verdict(level, None, float(min(own[-1], joint[-1])), float("nan"))
         mode = int(np.argmax(_smoothed(joint[:-1], self.sigma_mm / self.row_mm)))
         near = np.abs(np.arange(len(own) - 1) - mode) * self.row_mm <= NEAR_MM
         # The level's own bell says where within the vertebra, once the column has said which.
@@ -91,6 +90,16 @@ class Decoder:
         radius = float(distance[order][np.argmax(held)])
         taught = SIGMAS_OF_HELD * self.sigma_mm
         return float(np.sqrt(max(radius**2 - taught**2, self.row_mm**2)))
+
+
+def presence(own: Floats, joint: Floats) -> Floats:
+    """Return (levels,) how probable each is in the scan, 0..1, or one number for (rows + 1,).
+
+    By the level's own word and by the column's, the lower of both: neighbours at their places make
+    a level at the edge of a scan probable that nobody sees.
+    """
+    result: Floats = 1 - np.maximum(own[..., -1], joint[..., -1])
+    return result
 
 
 def _alone(own: Floats, levels: Sequence[str], row_mm: float) -> Floats:

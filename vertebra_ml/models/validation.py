@@ -10,7 +10,7 @@ from vertebra_ml.augment import Sample
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.batches import by_height
 from vertebra_ml.models.contract import Settings
-from vertebra_ml.models.decoding import JOINTS, Decoder, Verdict, distribution
+from vertebra_ml.models.decoding import JOINTS, Decoder, Verdict, distribution, presence
 from vertebra_ml.models.inputs import bucket, tensors
 from vertebra_ml.targets import LABELLED, UNKNOWN, Floats
 
@@ -63,15 +63,15 @@ def best_presence_threshold(network: Any, samples: Sequence[Sample], settings: S
     wrong calls, the highest: "not in this scan" is a good answer, a guess is not.
     """
     shape = architecture(settings.architecture)
-    highest, present = [], []
+    likely: list[float] = []
+    present: list[bool] = []
     for sample, own in distributions(network, samples, settings.architecture):
         joint = JOINTS[shape.column](own, settings.heads, shape.spacing_mm)
-        for i in range(len(settings.heads)):
-            if sample.states[i] != UNKNOWN:
-                highest.append(1 - joint[i, -1])
-                present.append(sample.states[i] == LABELLED)
+        known = sample.states != UNKNOWN
+        likely.extend(presence(own, joint)[known])
+        present.extend(sample.states[known] == LABELLED)
     steps = np.arange(1, 20) / 20
-    wrong = ((np.array(highest)[:, None] >= steps) != np.array(present)[:, None]).sum(axis=0)
+    wrong = ((np.array(likely)[:, None] >= steps) != np.array(present)[:, None]).sum(axis=0)
     return float(steps[wrong <= wrong.min() + np.sqrt(wrong.min())].max())
 
 
