@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vertebra_ml.models.decoding import Decoder, sigmoid, softmax
+from vertebra_ml.models.column import consistent
+from vertebra_ml.models.decoding import Decoder, presence, sigmoid, softmax
 from vertebra_ml.targets import gaussian
 
 ROWS = 100
@@ -41,6 +42,26 @@ def test_presence_threshold(absent: float, found: bool) -> None:
     (verdict,) = READER.read(told({30.0: 1 - absent}, absent), ["T12"])
     assert (verdict.row is not None) == found
     assert verdict.score == pytest.approx(0.6, abs=0.02)
+
+
+def test_what_only_the_column_expects_is_not_in_the_scan() -> None:
+    """L3 would lie just within the foot of the scan, if the person were as usual."""
+    levels = ("T11", "T12", "L1", "L2", "L3")
+    rows = dict(zip(levels[:4], (20.0, 34.0, 49.5, 66.0), strict=True))
+    own = np.concatenate([*(told({row: 1.0}) for row in rows.values()), told({50.0: 0.4}, 0.6)])
+    reader = Decoder(levels, 2.0, 4.0, 0.5, "chain")
+    joint = consistent(own, levels, 2.0)
+    assert joint[4, -1] < 0.2, "the column must expect it, or this tests nothing"
+    *above, (last) = reader.read(own, levels)
+    assert [verdict.row is not None for verdict in above] == [True] * 4
+    assert (last.row, last.told) == (None, True)
+    assert last.score == pytest.approx(joint[4, -1])  # and it is not sure of it
+
+
+def test_presence_is_the_lower_of_both_words() -> None:
+    own, joint = (np.array([[1 - a, a], [1 - b, b]]) for a, b in ((0.7, 0.2), (0.1, 0.4)))
+    assert presence(own, joint) == pytest.approx([0.3, 0.6])
+    assert presence(joint, own) == pytest.approx([0.3, 0.6])
 
 
 def test_only_levels_asked_for_are_answered() -> None:
