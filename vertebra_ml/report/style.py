@@ -5,7 +5,7 @@ from typing import Final
 STYLE: Final = """
 :root { --ink: #1a1a1a; --faint: #5c5c5c; --line: #d8d8d8; --accent: #0072b2; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 2rem 1.5rem 4rem; color: var(--ink);
+body { margin: 0 auto; max-width: 80rem; padding: 2rem 1.5rem 4rem; color: var(--ink);
   background: #fff; font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
@@ -18,7 +18,7 @@ p { max-width: 46rem; margin: .4rem 0; }
 .tile span { display: block; font-size: .85rem; color: var(--faint); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .5rem; text-align: right; border-bottom: 1px solid var(--line);
+th, td { padding: .35rem .4rem; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap; vertical-align: top; }
 th { white-space: normal; font-weight: 600; vertical-align: bottom;
   border-bottom: 2px solid var(--ink); }
