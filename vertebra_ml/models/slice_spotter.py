@@ -16,33 +16,29 @@ from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.contract import WEIGHTS, Contract, Settings
 from vertebra_ml.models.decoding import Decoder, Verdict, distribution
 from vertebra_ml.models.inputs import Grid, bucket, regrid, tensors
+from vertebra_ml.models.program import program
 from vertebra_ml.targets import Floats
 from vertebra_ml.volume import AIR_HU, Source, Volume
 
-WARM_ROWS: Final = (32, 64)
-"""Heights of the two empty pictures shown at loading. The first makes the backend trace that very
-shape, the second any height; real pictures (64 rows and more) then all run the same program, and
-give the same digits in every process and whatever came before them. Both are multiples of 32, which
-the networks that halve their rows five times want."""
+WARM_ROWS: Final = 32
+"""Height of an empty picture shown at loading, so that the first answer waits for nothing. A
+multiple of 32, which the networks that halve their rows five times want."""
 
 
 class SliceSpotter:
     """A trained slice spotter. ``locate`` may be called from many threads."""
 
     def __init__(self, network: Any, contract: Contract, identity: ModelIdentity) -> None:
-        self._network = network
-        self._network.jit_compile = False  # a compiler would start anew at every height
+        self._ask = program(network)
         self._contract = contract
         self._architecture = architecture(contract.settings.architecture)
         known = contract.thresholds
         self._decoder = decoder(contract.settings, known["presence"], known.get("answer", 0.0))
         self._lock = threading.Lock()
         self._identity = identity
-        for rows in WARM_ROWS:
-            frontal, sagittal = (
-                np.full((rows, width), AIR_HU) for width in self._architecture.columns
-            )
-            self._network.predict_on_batch(tensors([(frontal, sagittal)], rows))
+        columns = self._architecture.columns
+        frontal, sagittal = (np.full((WARM_ROWS, width), AIR_HU) for width in columns)
+        self._ask(tensors([(frontal, sagittal)], WARM_ROWS))
 
     def __repr__(self) -> str:
         settings = self._contract.settings
@@ -91,7 +87,7 @@ class SliceSpotter:
         """Return (heads, rows + 1): each level read alone, rows of ``grid``, then "not here"."""
         batch = tensors([(grid.frontal, grid.sagittal)], bucket(grid.rows))
         with self._lock:
-            logits = np.asarray(self._network.predict_on_batch(batch))[0]
+            logits = self._ask(batch)[0]
         return distribution(logits, grid.rows, self._architecture.activation)
 
     def _answer(

@@ -1,7 +1,7 @@
 """A CT in, its named vertebrae out: detection, views along the spine, identification, the chain."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from vertebra_ml.anatomy import LEVELS
 from vertebra_ml.chain import Labelling
+from vertebra_ml.models.program import Singles, program
 from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
 from vertebra_ml.two_stage.architectures import Reading
@@ -26,9 +27,8 @@ from vertebra_ml.two_stage.fusion import WORTHLESS, fused
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
 
-WARM_ROWS: Final = (8, 16)
-"""Heights of the two empty pictures shown at loading, as the slice spotter does: the second makes
-the backend trace a program for any size, which all real pictures then share."""
+WARM_ROWS: Final = 8
+"""Height of the empty pictures shown at loading, as the slice spotter does."""
 UNCALIBRATED: Final = {"spread_scale": 2.0, "name_weight": 1.0}
 """Thresholds of networks that nothing was measured on."""
 
@@ -54,18 +54,15 @@ class CompactReader:
         thresholds: Mapping[str, float],
         second: Anchor | None = None,
     ) -> None:
-        self._networks = networks
+        self._programs = {stage: program(network) for stage, network in networks.items()}
         self._thresholds = thresholds
         self._second = second
         self._lock = threading.Lock()
-        for network in networks.values():
-            network.jit_compile = False
-        for rows in WARM_ROWS:
-            self._asked("detection", np.zeros((1, rows, rows, rows, 2), dtype=np.float32))
-            near = np.zeros((1, 2 * rows, *NEAR.shape, 2), dtype=np.float32)
-            far = np.zeros((1, rows, *FAR.shape, 2), dtype=np.float32)
-            chest = np.zeros((1, 2 * rows, 1, 2 * ribs.HALF, 3), dtype=np.float32)
-            self._asked("identification", [near, far, chest])
+        self._asked("detection", [np.zeros((1, *(WARM_ROWS,) * 3, 2), dtype=np.float32)])
+        near = np.zeros((1, 2 * WARM_ROWS, *NEAR.shape, 2), dtype=np.float32)
+        far = np.zeros((1, WARM_ROWS, *FAR.shape, 2), dtype=np.float32)
+        chest = np.zeros((1, 2 * WARM_ROWS, 1, 2 * ribs.HALF, 3), dtype=np.float32)
+        self._asked("identification", [near, far, chest])
 
     def read(self, volume: Volume) -> Reading:
         """Name the vertebrae of a CT. Raises GeometryError where it cannot be straightened."""
@@ -92,14 +89,15 @@ class CompactReader:
         """Return where detection finds the spine, None where it finds none."""
         far = as_planes(scene.far)
         picture = padded(tensor(far, np.ones(far.shape, dtype=bool)))
-        logits = self._asked("detection", picture[None])[..., 0]
+        logits = self._asked("detection", [picture[None]])[..., 0]
         rows, depth, width = far.shape
         chances = 1 / (1 + np.exp(-logits[:rows, :depth, :width].astype(np.float64)))
         return spine_of(chances.astype(np.float32))
 
-    def _asked(self, stage: str, inputs: Any) -> Any:
+    def _asked(self, stage: str, inputs: Sequence[Singles]) -> Singles:
         with self._lock:
-            return np.asarray(self._networks[stage].predict_on_batch(inputs))[0]
+            answer: Singles = self._programs[stage](inputs)[0]
+        return answer
 
 
 def ends_of(spine: Spine) -> tuple[float, float]:
