@@ -56,8 +56,8 @@ repro: setup  ## pull the shipped caches, run what is out of date, register, pro
 		--reason "first model of this registry, passed the quality gate" || exit 1; done
 	$(BIN)/vertebra-ml models
 
-test: setup  ## all tests, a file a core
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: setup  ## all tests, a file at a time on each core and one more: many wait for servers
+	$(BIN)/pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## lint, format, types, import floors
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CHANGES = {
     "phantoms.train": {"trunks": 1, "scans": 1}, "phantoms.validation": {"trunks": 1, "scans": 0},
     "phantoms.workers": 2,
+    "models.slice_spotter.architecture": "compact",  # one network: half of two to build and trace
     "models.slice_spotter.epochs": 1, "models.slice_spotter.steps_per_epoch": 2,
     "models.slice_spotter.batch": 2, "models.slice_spotter.validation_fields": 1,
     "samples.phantoms.train": {"trunks": 1, "scans": 0},
