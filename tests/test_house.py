@@ -17,7 +17,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 40
 
 DOORS = {  # package: the files that may import it
     "keras": ("vertebra_ml/models/", "vertebra_ml/two_stage/"),
-    "tensorflow": (),
+    "tensorflow": ("vertebra_ml/models/program.py",),  # one program for all sizes
     "keras_tuner": ("vertebra_ml/tuning/oracle.py", "vertebra_ml/tuning/search.py"),
     "mlflow": ("vertebra_ml/tracking", "serving/"),
     "great_expectations": (
