@@ -7,6 +7,7 @@ from benchmarks.timing import Figure, alternately
 from vertebra_ml.mip import MipPair
 from vertebra_ml.models.architectures import architecture
 from vertebra_ml.models.inputs import bucket, regrid, tensors
+from vertebra_ml.models.program import program
 
 AT_LEAST = 10.0
 BASELINE = "kanavati"
@@ -31,7 +32,7 @@ def _figure(name: str, baseline: float, ours: float) -> Figure:
 def _forward(name: str, pair: MipPair, heads: int) -> Callable[[], Any]:
     shape = architecture(name)
     network = shape.network(heads)
-    network.jit_compile = False  # as in serving
+    ask = program(network)  # as in serving
     grid = regrid(pair, spacing_mm=shape.spacing_mm, widths_mm=shape.widths_mm)
     batch = tensors([(grid.frontal, grid.sagittal)], bucket(grid.rows))
-    return lambda: network.predict_on_batch(batch)
+    return lambda: ask(batch)
