@@ -1,5 +1,6 @@
 """Answers at the sides and ends of a file: what is kept and left out, and what is said of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,6 +81,27 @@ def test_levels_at_a_side_share_one_line_and_those_beyond_an_end_another() -> No
         "L1 L2: at a side of the scan, perhaps beyond it, so no place is told",
         "L4: outside the scan, so no place is told",
     )
+
+
+def test_a_name_that_would_be_a_guess_is_not_told_and_not_called_absent() -> None:
+    places = [(0.0, 0.0, 25.0), (0.0, 0.0, 5.0), (46.0, 0.0, -15.0), (0.0, 0.0, -34.0)]
+    chances = np.array([0.9, 0.49, 0.3, 0.3])
+    read = Reading(("T13", "L1", "L2", "L3"), np.array(places), chances, np.full(4, RADIUS))
+    reader = SimpleNamespace(read=lambda volume: read)
+    careful = replace(CONTRACT, thresholds={"guess": 0.5})
+    found = TwoStage(reader, careful, ModelIdentity("two_stage")).locate(grid(), "a")
+    assert found.landmarks.labels == ("T13",)
+    assert found.untold == {"L1": 0.49}
+    assert {"L2", "L3"} < set(found.missing)
+    assert found.warnings == (
+        "a thirteenth thoracic vertebra (T13) was found",
+        "L2: at a side of the scan, perhaps beyond it, so no place is told",
+        "L3: outside the scan, so no place is told",
+        "L1: seen, but named so unsurely that it would be a guess, so no place is told",
+    )
+    assert {row["level"]: row["found"] for row in found.rows()}["L1"] is None
+    bold = TwoStage(reader, CONTRACT, ModelIdentity("two_stage")).locate(grid(), "a")
+    assert bold.landmarks.labels == ("T13", "L1")  # a model that knows of no guesses tells all
 
 
 def test_what_is_not_answered_is_no_anomaly_no_gap_and_no_doubt() -> None:

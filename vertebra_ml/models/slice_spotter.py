@@ -127,14 +127,19 @@ class SliceSpotter:
 
     def _doubts(self, verdicts: list[Verdict]) -> list[str]:
         least = self._contract.thresholds["warning"]
-        return [
-            f"{verdict.level}: score {verdict.score:.2f} is below {least:.2f}, look at the overlay"
-            if verdict.told
-            else f"{verdict.level}: seems to be in the scan, but its best place would be a guess "
-            f"(score {verdict.score:.2f}), so none is told"
-            for verdict in verdicts
-            if verdict.score < least
-        ]
+        return [_doubt(verdict, least) for verdict in verdicts if verdict.score < least]
+
+
+def _doubt(verdict: Verdict, least: float) -> str:
+    score = f"score {verdict.score:.2f}"
+    if not verdict.told:
+        said = f"seems to be in the scan, but its best place would be a guess ({score}), so none "
+        said += "is told"
+    elif verdict.row is None:
+        said = f"not in this scan, but its {score} is below {least:.2f}, look at the overlay"
+    else:
+        said = f"{score} is below {least:.2f}, look at the overlay"
+    return f"{verdict.level}: {said}"
 
 
 def load(folder: Path, contract: Contract, identity: ModelIdentity) -> SliceSpotter:

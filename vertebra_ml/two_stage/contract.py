@@ -18,7 +18,8 @@ class Contract:
     ----------
     kind : the model family.
     settings : as trained.
-    thresholds : numbers that the reader of the architecture wants, chosen on validation.
+    thresholds : numbers that the reader of the architecture wants, chosen on validation; of
+        ``guess``, if it is there, the localiser: a name that scores less is not told.
     seed, data_hash : what made the weights.
     limits : what a scan may be to be answered, see ``bounds``; empty where it may be anything.
     anchor : the slice spotter that it carries (``carried.facts``); empty where it carries none.

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from vertebra_ml.anatomy import LEVELS, RANK
-from vertebra_ml.chain import Candidates, Labelling, shipped
+from vertebra_ml.chain import Candidates, Labelling
 from vertebra_ml.chain.candidates import head_to_foot
 from vertebra_ml.chain.labelling import labelled, weighed
 from vertebra_ml.chain.opinions import opinion_count, share
 from vertebra_ml.chain.sums import posteriors
+from vertebra_ml.two_stage import people
 
 Doubles = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ def fused(
     ``worthless`` is the chance, by network, that its whole word is worth nothing.
     """
     odds = [WORTHLESS] * len(words) if worthless is None else worthless
-    statistics, candidates = shipped(), Candidates(points_mm)
+    statistics, candidates = people.statistics(), Candidates(points_mm)
     column, order = weighed(candidates, statistics), head_to_foot(candidates)
     said = np.array([opinions(one)[order] for one in words])
     chances, explained, likely, alone = [], [], [], []

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Container, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ ANOMALIES: Final = {
 DOUBTS_SHOWN: Final = 3
 ASIDE: Final = "at a side of the scan, perhaps beyond it, so no place is told"
 BEYOND: Final = "outside the scan, so no place is told"
+GUESSED: Final = "seen, but named so unsurely that it would be a guess, so no place is told"
 
 
 class TwoStage:
@@ -64,10 +65,13 @@ class TwoStage:
         start = time.perf_counter()
         beyond = check_volume(volume, case, self._contract.limits)
         reading = self._reader.read(volume)
-        marks, notes = _inside(reading, volume.origin, self.levels)
+        least = self._contract.thresholds.get("guess", 0.0)
+        told = _told(reading, volume.origin, self.levels, least)
+        marks = told.marks
         odd = anomalies(reading.levels, marks.labels)
-        warnings = [*beyond, *reading.warnings, *odd, *self._doubts(marks), *notes]
-        missing = tuple(level for level in self.levels if level not in marks)
+        warnings = [*beyond, *reading.warnings, *odd, *self._doubts(marks), *told.notes]
+        seen = {*marks.labels, *told.untold}
+        missing = tuple(level for level in self.levels if level not in seen)
         slices = tuple(volume.origin.slice_at(point) for point in marks.points_mm)
         prediction = Prediction(
             case=case,
@@ -78,6 +82,7 @@ class TwoStage:
             seconds=0.0,
             warnings=tuple(warnings),
             absent_scores=tuple(reading.absent.get(level, np.nan) for level in missing),
+            untold=told.untold,
         )
         return replace(prediction, seconds=time.perf_counter() - start)
 
@@ -130,31 +135,44 @@ def load(folder: Path, contract: Contract, identity: ModelIdentity) -> TwoStage:
     return TwoStage(reader, contract, identity)
 
 
-def _inside(
-    reading: Reading, source: Source, levels: tuple[str, ...]
-) -> tuple[Landmarks, list[str]]:
-    """Return the landmarks that lie in the file and are asked for, and what is said of the others.
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What of a reading is answered, the scores of names that would be guesses, and why no place
+    is told where none is."""
 
-    What stands so near a side that its radius reaches beyond is left out too: of vertebrae that a
+    marks: Landmarks
+    untold: dict[str, float]
+    notes: list[str]
+
+
+def _told(reading: Reading, source: Source, levels: tuple[str, ...], guess: float) -> _Told:
+    """Part what is read into what is told and what is not; scores below ``guess`` are guesses.
+
+    What stands so near a side that its radius reaches beyond is left out: of vertebrae that a
     side cuts, those alone were taught whose centre is in the picture, so that the place of one
     beyond is drawn in to the side, and its name is a guess. Ends, head and foot, draw nothing in.
     """
     side_mm, end_mm = margins(source, reading.points_mm)
     aside = side_mm < np.nan_to_num(reading.spread_mm)  # without a radius the place decides
     beyond = ~aside & (end_mm < 0)
+    guessed = ~aside & ~beyond & (reading.scores < guess)
     asked = np.array([level in levels for level in reading.levels], dtype=bool)
-    kept = np.flatnonzero(asked & ~aside & ~beyond)
+    kept = np.flatnonzero(asked & ~aside & ~beyond & ~guessed)
+    names = np.array(reading.levels)
     notes = [
-        f"{' '.join(np.array(reading.levels)[left_out])}: {said}"
-        for left_out, said in ((asked & aside, ASIDE), (asked & beyond, BEYOND))
+        f"{' '.join(names[left_out])}: {said}"
+        for left_out, said in (
+            (asked & aside, ASIDE),
+            (asked & beyond, BEYOND),
+            (asked & guessed, GUESSED),
+        )
         if left_out.any()
     ]
-    if not len(kept):
-        return Landmarks.empty(), notes
     marks = Landmarks(
         tuple(reading.levels[i] for i in kept),
         reading.points_mm[kept],
         reading.scores[kept],
         reading.spread_mm[kept],
     )
-    return marks, notes
+    untold = {reading.levels[i]: float(reading.scores[i]) for i in np.flatnonzero(asked & guessed)}
+    return _Told(marks, untold, notes)

@@ -23,6 +23,8 @@ HELD: Final = 0.9
 NAME_WEIGHTS: Final = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 INVENTED: Final = 0.5
 """Heat from which a sighting where nothing is counts as a fault; the chain drops colder ones."""
+GUESS: Final = 0.5
+"""A name that scores less is more likely wrong than right, and is not told."""
 FAULT: Final = 2.0
 """What a missed or an invented vertebra costs against one nat of doubt about a name."""
 
@@ -89,7 +91,8 @@ def read(network: Any, sample: Sample) -> Read:
 
 
 def thresholds(network: Any, samples: Sequence[Sample]) -> dict[str, float]:
-    """Return ``spread_scale``, ``name_weight`` and ``names_wrong``, found on validation columns.
+    """Return ``spread_scale``, ``name_weight``, ``names_wrong``, found on validation columns, and
+    ``guess``.
 
     The first makes the stated radius hold HELD of the errors; the second multiplies the logarithms
     of the network's names where these then say most truly what is there (temperature scaling, Guo
@@ -106,6 +109,7 @@ def thresholds(network: Any, samples: Sequence[Sample]) -> dict[str, float]:
         "spread_scale": scale,
         "name_weight": min(doubts, key=lambda w: doubts[w]),
         "names_wrong": _wrong(reads),
+        "guess": GUESS,
     }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import softmax
 
 from vertebra_ml.anatomy import LEVELS
-from vertebra_ml.chain import Labelling
 from vertebra_ml.models.program import Singles, program
 from vertebra_ml.two_stage import anchor, weights
 from vertebra_ml.two_stage.anchor import Anchor
@@ -23,7 +22,8 @@ from vertebra_ml.two_stage.compact.identification import Sightings, sightings
 from vertebra_ml.two_stage.compact.networks import NETWORKS
 from vertebra_ml.two_stage.compact.scene import Scene, Views, as_planes
 from vertebra_ml.two_stage.edges import drawn_in
-from vertebra_ml.two_stage.fusion import WORTHLESS, fused
+from vertebra_ml.two_stage.fusion import WORTHLESS, Fused, fused
+from vertebra_ml.two_stage.scores import recognition, scores
 from vertebra_ml.two_stage.settings import Settings
 from vertebra_ml.volume import Volume
 
@@ -127,26 +127,29 @@ def named(
         words.append(second)
     wrong = [thresholds.get(name, WORTHLESS) for name in WRONG[: len(words)]]
     answer = fused(points_mm, words, np.clip(wrong, LEAST_WRONG, MOST_WRONG))
-    return as_reading(answer.together, answer.warnings(), seen, points_mm, thresholds)
+    return as_reading(answer, words, seen, points_mm, thresholds)
 
 
 def as_reading(
-    answer: Labelling,
-    doubts: tuple[str, ...],
+    answer: Fused,
+    words: Sequence[Any],
     seen: Sightings,
     points_mm: Any,
     thresholds: Mapping[str, float],
 ) -> Reading:
-    """Return what is answered of sightings with these names."""
-    kept = [i for i, level in enumerate(answer.levels) if level]
-    levels = [answer.levels[i] for i in kept]
-    seen_somewhere = np.minimum(answer.chances.sum(axis=0), 1.0)  # each level is one at most
+    """Return what is answered of sightings with these names, which networks had these words for."""
+    together = answer.together
+    kept = [i for i, level in enumerate(together.levels) if level]
+    levels = [together.levels[i] for i in kept]
+    spread_mm = seen.spread_mm[kept] * thresholds["spread_scale"]
+    recognised = recognition(levels, [one[kept] for one in words])
+    seen_somewhere = np.minimum(together.chances.sum(axis=0), 1.0)  # each level is one at most
     return Reading(
         tuple(levels),
         points_mm[kept],
-        answer.probabilities[kept],
-        seen.spread_mm[kept] * thresholds["spread_scale"],
-        doubts,
+        scores(recognised, spread_mm),
+        spread_mm,
+        answer.warnings(),
         {
             level: float(1 - chance)
             for level, chance in zip(LEVELS, seen_somewhere, strict=True)
