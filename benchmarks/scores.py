@@ -1,7 +1,8 @@
 """``python -m benchmarks.scores [FOLDER]``: what the two-stage model's scores are worth.
 
 Phantoms of ranges other than those learnt from, of seeds neither trained, validated nor tested on,
-are drawn and answered by the model in FOLDER (default ``models/two_stage``). Printed: how often
+are drawn and answered by the model in FOLDER (default ``models/two_stage``), names that it would
+hold back as guesses included. Printed: how often
 names of a score were right, what a warning threshold would doubt of the gross errors and of the
 right names, and the numbers of ``vertebra_ml.two_stage.scores`` fitted anew, cross-checked over
 five folds of phantoms.
@@ -9,7 +10,7 @@ five folds of phantoms.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from vertebra_ml import models
-from vertebra_ml.landmarks import Prediction, Truth
+from vertebra_ml.landmarks import ModelIdentity, Prediction, Truth
 from vertebra_ml.phantom import Phantom, draw
+from vertebra_ml.two_stage.contract import Contract
+from vertebra_ml.two_stage.localiser import load
 from vertebra_ml.two_stage.scores import recognition_of
 
 Doubles = NDArray[np.float64]
@@ -63,7 +65,9 @@ def main(given: argparse.Namespace) -> None:
 
 def asked(folder: Path, seeds: Sequence[int], workers: int) -> Names:
     """Return what the model in ``folder`` names in phantoms of these seeds."""
-    localiser = models.load_model(folder)
+    contract = Contract.read(folder)
+    bold = replace(contract, thresholds=contract.thresholds | {"guess": 0.0})  # guesses as well
+    localiser = load(folder, bold, ModelIdentity(contract.kind))
     parts = []
     for number, phantom in enumerate(tqdm(_drawn(seeds, workers), total=len(seeds), mininterval=2)):
         answer = localiser.locate(phantom.volume, str(seeds[number]))

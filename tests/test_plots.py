@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -238,6 +239,20 @@ def test_a_column_says_what_is_wrong_with_a_name():
         assert line in said
     assert "No vertebra was found." in words(plots.overlay(pair(), whole(without=LEVELS), truth))
     plots.png(plots.overlay(pair(), whole()), 40)
+
+
+def test_a_level_that_is_not_told_is_not_called_lost():
+    """It is seen, and its name would be a guess: neither absent nor found."""
+    truth = Truth(Landmarks.of({name: SPINE[name] for name in ("L1", "L2", "L3")}), ("L1",))
+    answer = whole(without=("L1", "L2"))
+    answer = replace(answer, missing=("L1",), untold={"L2": 0.3})
+    said = words(plots.overlay(pair(), answer, truth))
+    assert "Labelled, but not found: L1." in said
+    assert "Labelled, but not told: L2." in said
+    guesses = replace(whole(without=LEVELS), missing=(), untold=dict.fromkeys(LEVELS, 0.1))
+    said = words(plots.overlay(pair(), guesses, None))
+    assert "No vertebra is told." in said
+    assert "No vertebra was found." not in said
 
 
 SPANS = [

@@ -19,8 +19,9 @@ from mlflow.entities import Run
 from tests.stores import fresh_store
 from vertebra_ml import tracking
 from vertebra_ml.errors import GateError, ModelError
-from vertebra_ml.tracking.provenance import flat, md5, weights_md5
-from vertebra_ml.tracking.publish import decisive
+from vertebra_ml.tracking.figures import decisive
+from vertebra_ml.tracking.provenance import answers_md5, flat, md5, weights_md5
+from vertebra_ml.tracking.publish import ANSWERS_TAG
 from vertebra_ml.tracking.runs import start_training_run
 
 ROOT = Path(__file__).parent.parent
@@ -296,6 +297,50 @@ def test_other_weights_are_another_version_and_a_new_evaluation_is_not(place: Pl
     again = place.publish(b"two", metrics={"overall": {"median_mm": 1.0}})
     assert again.version == "2"
     assert place.client.get_run(again.run).data.metrics["median_mm"] == 1.0
+
+
+@everywhere
+def test_the_same_weights_that_answer_differently_are_another_version(place: Place) -> None:
+    """Other thresholds, or other code: `models serve` must not go on with the old ones."""
+    first = place.publish()
+    slices = place.root / "reports" / "slices.csv"
+    slices.write_text("case,level,score\na,L3,0.9\n")
+    other = place.publish()
+    slices.write_text("case,level,score\na,L3,0.8\n")
+    third = place.publish(metrics={"overall": {"median_mm": 0.5}})
+    assert [one.version for one in (first, other, third)] == ["1", "2", "3"]
+    assert len({one.run for one in (first, other, third)}) == 3
+    assert {one.weights_md5 for one in (first, other, third)} == {first.weights_md5}
+    assert place.publish(metrics={"overall": {"median_mm": 0.5}}) == third
+    medians = [
+        place.client.get_run(one.run).data.metrics["median_mm"] for one in (first, other, third)
+    ]
+    assert medians == [1.25, 1.25, 0.5]  # each run keeps the numbers of its own answers
+    experiment = place.runs()[0].info.experiment_id
+    assert len(place.client.search_logged_models([experiment])) == 3
+
+
+def test_settings_carried_along_are_part_of_what_is_answered(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    for folder in (reports, tmp_path / "model" / "anchor"):
+        folder.mkdir(parents=True)
+    seen = set()
+    for settings in (tmp_path / "model", tmp_path / "model" / "anchor"):
+        for content in ("{}", '{"guess": 0.5}'):
+            (settings / "model.json").write_text(content)
+            seen.add(answers_md5(tmp_path / "model", reports))
+    (reports / "slices.csv").write_text("case\n")
+    seen.add(answers_md5(tmp_path / "model", reports))
+    assert len(seen) == 5
+
+
+def test_a_version_of_before_answers_were_told_apart_keeps_its_run(place: Place) -> None:
+    first = place.publish()
+    place.client.delete_tag(first.run, ANSWERS_TAG)
+    place.client.delete_model_version_tag(NAME, first.version, ANSWERS_TAG)
+    again = place.publish()
+    assert (again.version, again.run != first.run) == ("2", True)
+    assert place.publish() == again
 
 
 @everywhere

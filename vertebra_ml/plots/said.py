@@ -78,11 +78,14 @@ def column_notes(prediction: Prediction, truth: Truth | None) -> list[Words]:
     if missing - labelled:
         said = f"Said not to be in this scan: {', '.join(spans(missing - labelled))}."
         lines.append((said, style.INK))
-    lost = [level for level in labelled if level not in marks]
-    if lost:
-        lines.append((f"Labelled, but not found: {', '.join(spans(lost))}.", style.WRONG))
+    untold = labelled & set(prediction.untold)
+    lost = labelled - untold - set(marks.labels)
+    for levels, what in ((lost, "found"), (untold, "told")):
+        if levels:
+            lines.append((f"Labelled, but not {what}: {', '.join(spans(levels))}.", style.WRONG))
     if not len(marks):
-        lines.append(("No vertebra was found.", style.WRONG))
+        seen = "No vertebra is told." if prediction.untold else "No vertebra was found."
+        lines.append((seen, style.WRONG))
     lines += [(f"Warning: {warning}", style.INK) for warning in prediction.warnings]
     if truth:
         said = "Filled, names in the middle: the answer. Rings, names outside: the labels."

@@ -14,6 +14,7 @@ from vertebra_ml.errors import ModelError
 
 WEIGHTS = "model.weights.h5"
 CONTRACT = "model.json"
+ANSWERS = "slices.csv"
 UNKNOWN = "unknown"
 READ_AT_ONCE = 1 << 20  # bytes
 
@@ -47,6 +48,17 @@ def weights_md5(folder: Path) -> str:
         return own
     lines = [f"{path.relative_to(folder).as_posix()} {md5(path)}" for path in carried]
     return hashlib.md5("\n".join([own, *lines]).encode(), usedforsecurity=False).hexdigest()
+
+
+def answers_md5(folder: Path, reports: Path) -> str:
+    """Return the MD5 by which what a model answers is known.
+
+    Of its weights, of each ``model.json`` (what it was set to, its thresholds), and of its answers
+    to the test part: the same weights under other code answer differently.
+    """
+    contracts = [md5(path) for path in sorted(folder.rglob(CONTRACT))]
+    lines = "\n".join([weights_md5(folder), *contracts, md5(reports / ANSWERS)])
+    return hashlib.md5(lines.encode(), usedforsecurity=False).hexdigest()
 
 
 def folder_md5(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Publishing: this store holds the run and the registered version of these very weights, once."""
+"""Publishing: this store holds the run and the registered version of what a model answers, once."""
 
 import csv
 from collections.abc import Mapping
@@ -18,8 +18,10 @@ from mlflow.types.schema import AnyType
 import vertebra_ml
 from vertebra_ml.errors import GateError, ModelError, VertebraError
 from vertebra_ml.tracking.example import example_row
+from vertebra_ml.tracking.figures import decisive
 from vertebra_ml.tracking.inputs import INPUTS_TAG, evaluated_on
 from vertebra_ml.tracking.provenance import (
+    answers_md5,
     code_tags,
     folder_md5,
     read_contract,
@@ -32,17 +34,8 @@ from vertebra_ml.tracking.runs import log_epochs, log_final, log_params, run_nam
 from vertebra_ml.tracking.store import experiment_id, lock, open_store
 from vertebra_ml.tracking.trouble import in_one_line
 
-DECISIVE = (
-    "median_mm", "mean_mm", "p90_mm", "median_slices", "gross_rate", "off_by_one_rate",
-    "presence_right",
-)  # fmt: skip
-NAMED = (
-    "id_rate", "id_rate_nearest", "all_right_rate", "off_by_one_rate", "mean_mm", "median_mm",
-    "mean_penalised_mm",
-)  # fmt: skip
-"""Of models that name whole columns, over all labelled vertebrae."""
-LEVELS_MAX = 8
-"""Of a model that answers more, no level has columns of its own: there would be hundreds."""
+ANSWERS_TAG = "answers_md5"
+"""Tag of a run, a packed model and a version: see ``provenance.answers_md5``."""
 ANSWERED = "answered"
 """Tag of a packed model that was tried."""
 METRICS, VERDICTS, HISTORY = "metrics.json", "*verdict.json", "history.csv"
@@ -60,9 +53,18 @@ class Published:
 
 @in_one_line()
 def publish(
-    folder: Path, reports: Path, *, uri: str | None, experiment: str, registered: str, code: Path
+    folder: Path,
+    reports: Path,
+    *,
+    uri: str | None,
+    experiment: str,
+    registered: str,
+    code: Path,
 ) -> Published:
-    """Make sure that the store holds one run and one registered version of these weights.
+    """Make sure that the store holds one run and one registered version of what this model answers.
+
+    The same weights under other thresholds or code answer differently: that is another run and
+    another version.
 
     Parameters
     ----------
@@ -81,39 +83,60 @@ def publish(
     """
     contract = read_contract(folder)
     metrics, broken = decisive(read_json(reports / METRICS)), _broken(reports)
-    weights = weights_md5(folder)
+    which = _Which(weights_md5(folder), answers_md5(folder, reports))
     client = open_store(uri)
     place = experiment_id(client, experiment)
     gate = "failed" if broken else "passed"
     with lock(client.tracking_uri):
-        run_id = _ensure_run(client, place, contract, weights)
+        run_id = _ensure_run(client, place, registered, contract, which)
         _fill_run(client, run_id, folder, reports, metrics, gate)
         if broken:
-            _mark_failed(client, registered, weights)
+            _mark_failed(client, registered, which.weights)
             raise GateError(
                 registered,
                 found=f"thresholds missed: {'; '.join(broken)}",
                 expected="every threshold of gate in params.yaml met",
                 fix="improve the model; its run is kept, no version was registered",
             )
-        model = _ensure_logged_model(client, place, run_id, weights, folder, code)
-        version = _ensure_version(client, registered, model, run_id, weights, contract)
-    return Published(run_id, registered, version, weights)
+        model = _ensure_logged_model(client, place, run_id, which, folder, code)
+        version = _ensure_version(client, registered, model, run_id, which, contract)
+    return Published(run_id, registered, version, which.weights)
 
 
-def _ensure_run(client: MlflowClient, place: str, contract: Mapping[str, Any], weights: str) -> str:
-    """Return the run of these weights: trained here, or replayed now."""
-    known: list[Run] = client.search_runs(
-        [place], f"tags.weights_md5 = '{weights}'", order_by=["start_time ASC"], max_results=1
+@dataclass(frozen=True)
+class _Which:
+    """What a model is known by: its weights, and what they answer."""
+
+    weights: str
+    answers: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that say so."""
+        return {"weights_md5": self.weights, ANSWERS_TAG: self.answers}
+
+
+def _ensure_run(
+    client: MlflowClient, place: str, registered: str, contract: Mapping[str, Any], which: _Which
+) -> str:
+    """Return the run of these answers: trained here and not yet published, or replayed now."""
+    runs: list[Run] = client.search_runs(
+        [place], f"tags.weights_md5 = '{which.weights}'", order_by=["start_time ASC"]
     )
-    if known:
-        return str(known[0].info.run_id)
+    spoken_for = {version.tags.get("run") for version in versions(client, registered)}
+    for run in runs:
+        answers = run.data.tags.get(ANSWERS_TAG)
+        if answers is None and run.info.run_id not in spoken_for:
+            set_tags(client, run.info.run_id, which.tags)
+            answers = which.answers
+        if answers == which.answers:
+            return str(run.info.run_id)
     tags = {
         key: str(contract["settings"][key] if key == "architecture" else contract[key])
         for key in ("kind", "architecture", "seed", "data_hash")
         if key in contract or key in contract.get("settings", {})
     }
-    tags |= {"source": "replayed", "weights_md5": weights}
+    tags |= {"source": "replayed", **which.tags}
     return str(client.create_run(place, run_name=run_name(contract), tags=tags).info.run_id)
 
 
@@ -164,11 +187,11 @@ def read_history(path: Path) -> dict[int, dict[str, float]]:
 
 
 def _ensure_logged_model(
-    client: MlflowClient, place: str, run_id: str, weights: str, folder: Path, code: Path
+    client: MlflowClient, place: str, run_id: str, which: _Which, folder: Path, code: Path
 ) -> str:
     """Return the ``models:/ID`` of the packed model, packing it where that never finished."""
     found: list[LoggedModel] = client.search_logged_models(
-        [place], filter_string=f"tags.weights_md5 = '{weights}'"
+        [place], filter_string=f"tags.{ANSWERS_TAG} = '{which.answers}'"
     )
     for model in found:
         if model.status == "READY":
@@ -184,7 +207,7 @@ def _ensure_logged_model(
             signature=signature(),
             input_example=pd.DataFrame([example_row()]),
             pip_requirements=requirements(),
-            tags={"weights_md5": weights},
+            tags=which.tags,
         )
     _try(client, info.model_uri, info.model_id)
     return str(info.model_uri)
@@ -225,18 +248,18 @@ def _ensure_version(
     name: str,
     model: str,
     run_id: str,
-    weights: str,
+    which: _Which,
     contract: Mapping[str, Any],
 ) -> str:
-    """Return the version of these weights, registered now where there is none."""
+    """Return the version of these answers, registered now where there is none."""
     tags = {
         "gate": "passed",
-        "weights_md5": weights,
+        **which.tags,
         "run": run_id,
         "data_hash": str(contract.get("data_hash", "")),
         "architecture": str(contract.get("settings", {}).get("architecture", "")),
     }
-    known = [v for v in versions(client, name) if v.tags.get("weights_md5") == weights]
+    known = [v for v in versions(client, name) if v.tags.get(ANSWERS_TAG) == which.answers]
     if not known:
         made = mlflow.register_model(model, name, tags=tags)
         return str(made.version)
@@ -265,29 +288,3 @@ def _broken(reports: Path) -> list[str]:
         if verdict.get("passed") is not True
         for rule in verdict.get("failures") or ["the gate did not pass"]
     ]
-
-
-def decisive(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the few numbers of ``metrics.json`` that become columns and charts, by their names.
-
-    ``median_mm`` is overall, with the bounds of its interval; ``L3.median_mm`` a level's,
-    ``group.verse.median_mm`` a group's; ``named.id_rate``, with bounds, and
-    ``named.lumbar.id_rate`` are of a model that names columns. All the others stay in the file,
-    kept with the run.
-    """
-    levels = metrics.get("levels", {})
-    parts = {f"{level}.": part for level, part in levels.items() if len(levels) <= LEVELS_MAX}
-    parts |= {f"group.{group}.": part for group, part in metrics.get("groups", {}).items()}
-    named = metrics.get("identification", {})
-    chosen = _with_bounds(metrics.get("overall", {}), DECISIVE, "")
-    for prefix, part in parts.items():
-        chosen |= {f"{prefix}{name}": part[name] for name in DECISIVE if name in part}
-    chosen |= _with_bounds(named.get("overall", {}), NAMED, "named.")
-    for region, part in named.get("regions", {}).items():
-        chosen |= {f"named.{region}.{name}": part[name] for name in NAMED[:1] if name in part}
-    return chosen
-
-
-def _with_bounds(part: Mapping[str, Any], names: tuple[str, ...], prefix: str) -> dict[str, Any]:
-    every = (f"{name}{end}" for name in names for end in ("", "_low", "_high"))
-    return {f"{prefix}{name}": part[name] for name in every if name in part}
