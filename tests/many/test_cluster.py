@@ -50,7 +50,8 @@ def test_killed_workers_lose_nothing_and_a_killer_is_a_line(
     assert len(done) == 16
     often = begun(fake.notes)
     assert set(often) == set(NAMES)
-    assert sum(often.values()) <= 17  # the one that the victim was at is done again
+    # Done again: the one that the victim was at, and one whose answer was still on its way.
+    assert sum(often.values()) <= len(NAMES) + ClusterCrew.depth
     there = tmp_path / "out"
     assert len(list(there.glob("s*_ctd.json"))) == 16
     table = (there / "slices.csv").read_bytes()
