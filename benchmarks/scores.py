@@ -2,10 +2,9 @@
 
 Phantoms of ranges other than those learnt from, of seeds neither trained, validated nor tested on,
 are drawn and answered by the model in FOLDER (default ``models/two_stage``), names that it would
-hold back as guesses included. Printed: how often
-names of a score were right, what a warning threshold would doubt of the gross errors and of the
-right names, and the numbers of ``vertebra_ml.two_stage.scores`` fitted anew, cross-checked over
-five folds of phantoms.
+hold back as guesses included. Printed: how often names of a score were right, what a warning
+threshold would doubt of the gross errors and of the right names, and the numbers of
+``vertebra_ml.two_stage.scores`` fitted anew, cross-checked over five folds of phantoms.
 """
 
 import argparse

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipelines.closure import closure
+from vertebra_ml.tracking.provenance import ANSWERS
 from vertebra_ml.two_stage.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,10 @@ def test_only_the_package_docstrings_are_exempt() -> None:
         assert text.startswith('"""')
         assert text.endswith('"""')
         assert text.count('"""') == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_publish_hangs_on_all_that_a_version_is_known_by(kind: str) -> None:
+    """Answers may change where no number of ``metrics.json`` does."""
+    held = _paths(STAGES[f"publish@{kind}"]["deps"])
+    assert {f"models/{kind}", f"reports/{kind}/{ANSWERS}"} <= set(held)
