@@ -12,7 +12,7 @@ from vertebra_ml.chain.arcs import NEVER
 from vertebra_ml.chain.builds import BUILDS
 from vertebra_ml.chain.evidence import SIZES
 from vertebra_ml.chain.labelling import weighed
-from vertebra_ml.rivals.columns import Rivals, decided, rivals
+from vertebra_ml.rivals.columns import Rivals, cooled, decided, rivals, shares_of
 
 SPANS = [("usual", "T8", "L5"), ("no T12", "T9", "L5"), ("L6", "T10", "L6"), ("T13", "T9", "L5")]
 
@@ -64,15 +64,27 @@ def some(levels: list[list[int]]) -> Rivals:
 
 
 def test_builds_that_name_alike_count_as_one() -> None:
-    named, shares = decided(some([[18, 19], [17, 18], [17, 18]]), np.array([0.4, 0.3, 0.3]))
-    assert named.tolist() == [17, 18]
+    three, chances = some([[18, 19], [17, 18], [17, 18]]), np.array([0.4, 0.3, 0.3])
+    assert decided(three, chances).tolist() == [17, 18]
+    shares = shares_of(three, chances)
     assert shares[0, 17] == pytest.approx(0.6)
     assert shares.sum(axis=1) == pytest.approx([1, 1])
 
 
 def test_names_that_several_rivals_share_count_for_each() -> None:
-    named, _ = decided(some([[15, 16], [17, 18], [17, 20]]), np.array([0.4, 0.35, 0.25]))
+    named = decided(some([[15, 16], [17, 18], [17, 20]]), np.array([0.4, 0.35, 0.25]))
     assert named.tolist() == [17, 18]  # 0.6 + 0.35 names right on average, against 0.8
+
+
+@pytest.mark.parametrize("chances", [[0.9, 0.1], [1.0, 0.0], [0.2, 0.3, 0.5]])
+def test_cooled_chances_keep_their_order_and_are_less_sure(chances: list[float]) -> None:
+    plain = np.array(chances)
+    np.testing.assert_allclose(cooled(plain, 1.0), plain, atol=1e-9)
+    half = cooled(plain, 2.0)
+    assert half.sum() == pytest.approx(1)
+    assert half.argsort().tolist() == plain.argsort().tolist()
+    assert half.max() < plain.max()
+    assert cooled(np.array([0.9, 0.1]), 2.0) == pytest.approx([0.75, 0.25])  # odds of 9 to 3
 
 
 def test_nothing_named_has_no_rivals() -> None:

@@ -1,5 +1,6 @@
 """Teaching: what is learnt is used, the same for the same seed, and thresholds are honest."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,14 @@ from vertebra_ml.chain.examples import Example
 from vertebra_ml.chain.fit import SURE
 from vertebra_ml.rivals import training
 from vertebra_ml.rivals.batches import Lesson, batch_of
-from vertebra_ml.rivals.learning import lessons_of, sure_of, taught
-from vertebra_ml.rivals.network import forward
+from vertebra_ml.rivals.learning import (
+    TEMPERATURES,
+    lessons_of,
+    sure_of,
+    taught,
+    temperature_of,
+)  # fmt: skip
+from vertebra_ml.rivals.network import Weights, forward
 from vertebra_ml.rivals.training import jitter, train
 
 
@@ -33,7 +40,15 @@ def test_what_is_taught_is_answered_and_is_the_same_again() -> None:
 
 
 def test_another_seed_is_another_network() -> None:
-    networks = taught([lessons(), lessons()], (1, 2))
+    seen = []
+
+    def watch(each: Iterable[Weights], total: int) -> Iterable[Weights]:
+        for weights in each:
+            seen.append(total)
+            yield weights
+
+    networks = taught([lessons(), lessons()], (1, 2), watch)
+    assert seen == [4] * 4  # one asked for each part, and one a seed
     assert len(networks.seeds) == 2
     assert (networks.seeds[0]["enter"] != networks.seeds[1]["enter"]).any()
     assert networks.sure in SURE
@@ -63,9 +78,28 @@ def test_the_threshold_is_where_enough_is_right() -> None:
         chances[[0, different]] = chance, 1 - chance
         return replace(lesson, hits=np.full(rows, hits), truths=100), chances
 
-    assert sure_of([answer(0.99, 100)] * 9 + [answer(0.55, 85)]) == SURE[0]
-    assert sure_of([answer(0.99, 100), answer(0.75, 90)]) == 0.8
-    assert sure_of([answer(0.99, 50)]) == SURE[-1]
+    assert sure_of([answer(0.99, 100)] * 9 + [answer(0.55, 85)], 1.0) == SURE[0]
+    assert sure_of([answer(0.99, 100), answer(0.75, 90)], 1.0) == 0.8
+    assert sure_of([answer(0.99, 100), answer(0.75, 90)], 2.0) == 0.7  # told as 0.63
+    assert sure_of([answer(0.99, 50)], 1.0) == SURE[-1]
+
+
+def test_the_temperature_is_that_of_how_often_they_are_right() -> None:
+    lesson = lessons()[0]
+    rows = len(lesson.hits)
+
+    def answers(told: float, right: int, of: int) -> list[tuple[Lesson, np.ndarray]]:
+        """Return ``of`` columns whose first rival is told so likely, and ``right`` of them is."""
+        chances = np.full(rows, 1e-9)
+        chances[:2] = told, 1 - told
+        hits = np.zeros((2, rows), dtype=np.int64)
+        hits[0, 0], hits[1, 1] = 100, 100
+        asked = [replace(lesson, hits=hits[int(n >= right)], truths=100) for n in range(of)]
+        return [(each, chances) for each in asked]
+
+    assert temperature_of(answers(0.9, 90, 100)) == 1.0
+    assert temperature_of(answers(0.9, 75, 100)) == 2.0
+    assert temperature_of(answers(0.99, 70, 100)) == TEMPERATURES[-1]
 
 
 def test_a_lesson_knows_the_truth() -> None:

@@ -15,7 +15,7 @@ from vertebra_ml.rivals.network import begin
 from vertebra_ml.rivals.weights import SHIPPED, Networks, load, packed, rounded, shipped
 
 NETWORKS = Networks(
-    tuple(rounded(begin(np.random.default_rng(seed))) for seed in (0, 1)), 0.8, "made up"
+    tuple(rounded(begin(np.random.default_rng(seed))) for seed in (0, 1)), 0.8, 1.5, "made up"
 )
 
 
@@ -32,7 +32,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     path.write_bytes(packed(NETWORKS))
     again = load(path)
-    assert (again.sure, again.source, len(again.seeds)) == (0.8, "made up", 2)
+    assert (again.sure, again.temperature, again.source) == (0.8, 1.5, "made up")
+    assert len(again.seeds) == 2
     for one, other in zip(again.seeds, NETWORKS.seeds, strict=True):
         assert set(one) == set(other)
         for name, value in one.items():
@@ -52,6 +53,8 @@ FOREIGN = {
     "not finite": {"build": np.full((2, 6), np.nan, np.float16)},
     "no probability": {"sure": np.array(7.0)},
     "words": {"sure": np.array("much")},
+    "cold": {"temperature": np.array(0.0)},
+    "hot": {"temperature": np.array(np.inf)},
     "names": {"more": np.zeros(3)},
     "objects": {"join": np.array([{}], dtype=object)},
 }

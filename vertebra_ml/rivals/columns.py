@@ -19,6 +19,8 @@ from vertebra_ml.chain.sums import Column
 RIVALS_MAX: Final = 20
 LIGHTEST: Final = 25.0
 """A rival whose logarithm lies this far below the greatest is none."""
+LEAST: Final = 1e-12
+"""No rival is held to be less likely."""
 SHORT_MM: Final = 45.0
 """A step from T11 to L1 below this passes over no vertebra: T12 is absent, not unseen."""
 
@@ -68,16 +70,30 @@ def rivals(candidates: Candidates, answer: Labelling, statistics: Statistics) ->
     return Rivals(used, gaps, *chosen, heard[kept] - heard.max())
 
 
-def decided(found: Rivals, chances: Floats) -> tuple[Ints, Floats]:
-    """Return (m,) levels of the rival with most names right on average, and (m, 26) chances.
+def decided(found: Rivals, chances: Floats) -> Ints:
+    """Return (m,) levels of the rival with most names right on average; (k,) ``chances``."""
+    shares, places = shares_of(found, chances), np.arange(len(found.used))
+    result: Ints = found.levels[int(shares[places, found.levels].sum(axis=1).argmax())]
+    return result
 
-    ``chances`` given are the rivals', (k,); those returned are each candidate's, of each level.
-    """
+
+def shares_of(found: Rivals, chances: Floats) -> Floats:
+    """Return (m, 26) the chance of each level for each candidate, from (k,) the rivals'."""
     places = np.arange(len(found.used))
     shares = np.zeros((len(places), len(LEVELS)))
     for row, chance in zip(found.levels, chances, strict=True):
         shares[places, row] += chance
-    return found.levels[int(shares[places, found.levels].sum(axis=1).argmax())], shares
+    return shares
+
+
+def cooled(chances: Floats, temperature: float) -> Floats:
+    """Return (k,) chances as sure as they proved to be: their logarithms by ``temperature``.
+
+    Guo et al. 2017, arXiv 1706.04599.
+    """
+    plain = np.clip(chances, LEAST, 1) ** (1 / temperature)
+    result: Floats = plain / plain.sum()
+    return result
 
 
 @cache

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from joblib import cpu_count
+from tqdm import tqdm
+
 from vertebra_ml.chain import Statistics
 from vertebra_ml.chain.examples import Example, read_examples
 from vertebra_ml.chain.fit import fit
@@ -31,7 +34,13 @@ def main(arguments: list[str]) -> None:
     """Write ``weights.npz`` from the folder named first in ``arguments``."""
     folder = Path(arguments[0])
     examples, folds = read_examples(folder), fold_of(patients(folder / "scans.txt"))
-    networks = learn(examples, folds, statistics_without(examples, folds))
+    networks = learn(
+        examples,
+        folds,
+        statistics_without(examples, folds),
+        watch=lambda each, total: tqdm(each, total=total, unit="network"),
+        jobs=cpu_count(only_physical_cores=True),
+    )
     part = SHIPPED.with_suffix(".part")
     part.write_bytes(packed(networks))
     part.replace(SHIPPED)

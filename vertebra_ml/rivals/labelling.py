@@ -11,7 +11,7 @@ from vertebra_ml.chain import label as chain_label
 from vertebra_ml.chain import shipped as chain_shipped
 from vertebra_ml.chain.candidates import Floats
 from vertebra_ml.rivals.batches import Lesson, batch_of
-from vertebra_ml.rivals.columns import Rivals, decided, rivals
+from vertebra_ml.rivals.columns import Rivals, cooled, decided, rivals, shares_of
 from vertebra_ml.rivals.inputs import inputs_of
 from vertebra_ml.rivals.network import Weights, forward
 from vertebra_ml.rivals.weights import Networks, shipped
@@ -39,7 +39,7 @@ def label(
     if found is None:
         return replace(answer, sure=networks.sure)
     weights = chances_of(candidates, found, networks.seeds)
-    return replace(renamed(answer, found, weights), sure=networks.sure)
+    return replace(renamed(answer, found, weights, networks.temperature), sure=networks.sure)
 
 
 def chances_of(candidates: Candidates, found: Rivals, seeds: Sequence[Weights]) -> Floats:
@@ -50,14 +50,16 @@ def chances_of(candidates: Candidates, found: Rivals, seeds: Sequence[Weights]) 
     return result
 
 
-def renamed(answer: Labelling, found: Rivals, chances: Floats) -> Labelling:
+def renamed(
+    answer: Labelling, found: Rivals, chances: Floats, temperature: float = 1.0
+) -> Labelling:
     """Return ``answer`` with the names of the rival with most right on average.
 
-    ``chances`` are the rivals', (k,).
+    ``chances`` are the rivals', (k,); ``temperature`` cools what is told, not what is chosen.
 
     That a candidate is a vertebra at all is as likely as before.
     """
-    named, shares = decided(found, chances)
+    named, shares = decided(found, chances), shares_of(found, cooled(chances, temperature))
     levels, own = list(answer.levels), answer.probabilities.copy()
     every = answer.chances.copy()
     for place, candidate in enumerate(found.used):

@@ -1,9 +1,10 @@
-"""From examples with their truth to networks and the threshold of "can tell"."""
+"""From examples with their truth to networks, their temperature and the threshold of "can tell"."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from vertebra_ml.anatomy import RANK
 from vertebra_ml.chain import Statistics, label
@@ -11,9 +12,9 @@ from vertebra_ml.chain.candidates import Floats
 from vertebra_ml.chain.examples import Example
 from vertebra_ml.chain.fit import SURE, SURE_RIGHT
 from vertebra_ml.rivals.batches import Lesson, batch_of
-from vertebra_ml.rivals.columns import decided, rivals
+from vertebra_ml.rivals.columns import cooled, decided, rivals, shares_of
 from vertebra_ml.rivals.inputs import inputs_of
-from vertebra_ml.rivals.network import forward
+from vertebra_ml.rivals.network import Weights, forward
 from vertebra_ml.rivals.training import train
 from vertebra_ml.rivals.weights import Networks, rounded
 
@@ -24,8 +25,14 @@ SOURCE: Final = (
     "authors; numbers only, taught by vertebra_ml.rivals.fit"
 )
 
+TEMPERATURES: Final = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+
 StatisticsWithout = Callable[[frozenset[int]], Statistics]
 """The chain's statistics fitted without these folds."""
+Watch = Callable[[Iterable[Weights], int], Iterable[Weights]]
+"""Passes networks on as they come, and is told how many there will be."""
+Answer = tuple[Lesson, Floats]
+"""A lesson, and the chances that networks gave its rivals, (k,)."""
 
 
 def learn(
@@ -33,8 +40,13 @@ def learn(
     folds: Mapping[str, int],
     statistics: StatisticsWithout,
     seeds: Sequence[int] = SEEDS,
+    watch: Watch = lambda each, _: each,
+    jobs: int = 1,
 ) -> Networks:
-    """Return networks taught with ``examples``, those of each fold by statistics without it."""
+    """Return networks taught with ``examples``, those of each fold by statistics without it.
+
+    ``jobs`` processes teach them.
+    """
     inside = sorted({folds[example.name] for example in examples})
     return taught(
         [
@@ -42,21 +54,43 @@ def learn(
             for f in inside
         ],
         seeds,
+        watch,
+        jobs,
     )
 
 
-def taught(parts: Sequence[Sequence[Lesson]], seeds: Sequence[int]) -> Networks:
+def taught(
+    parts: Sequence[Sequence[Lesson]],
+    seeds: Sequence[int],
+    watch: Watch = lambda each, _: each,
+    jobs: int = 1,
+) -> Networks:
     """Return networks taught with all parts of the lessons.
 
-    The threshold is of networks of the first seed, each taught without one part and asked on it.
+    Temperature and threshold are of networks of the first seed, each taught without one part and
+    asked on it.
     """
-    answers: list[tuple[Lesson, Floats]] = []
-    for number, part in enumerate(parts):
-        others = [lesson for other in (*parts[:number], *parts[number + 1 :]) for lesson in other]
-        asked = rounded(train(others, seeds[0]))
-        answers += [(lesson, forward(asked, batch_of([lesson])).chances) for lesson in part]
     every = [lesson for part in parts for lesson in part]
-    return Networks(tuple(rounded(train(every, seed)) for seed in seeds), sure_of(answers), SOURCE)
+    without = [
+        [lesson for other in (*parts[:number], *parts[number + 1 :]) for lesson in other]
+        for number in range(len(parts))
+    ]
+    work = [(others, seeds[0]) for others in without] + [(every, seed) for seed in seeds]
+    made = list(watch(_trained(work, jobs), len(work)))
+    asked, kept = made[: len(parts)], made[len(parts) :]
+    answers = [
+        (lesson, forward(weights, batch_of([lesson])).chances)
+        for part, weights in zip(parts, asked, strict=True)
+        for lesson in part
+    ]
+    temperature = temperature_of(answers)
+    return Networks(tuple(kept), sure_of(answers, temperature), temperature, SOURCE)
+
+
+def _trained(work: Sequence[tuple[Sequence[Lesson], int]], jobs: int) -> Iterator[Weights]:
+    """Yield the weights of lessons and seed, in the order of ``work``."""
+    trained = Parallel(n_jobs=jobs, return_as="generator")
+    return map(rounded, trained(delayed(train)(lessons, seed) for lessons, seed in work))
 
 
 def lessons_of(examples: Iterable[Example], statistics: Statistics) -> list[Lesson]:
@@ -80,14 +114,26 @@ def _truth(example: Example) -> dict[int, int]:
     return {candidate: RANK[level] for candidate, level in nearest if candidate is not None}
 
 
-def sure_of(answers: Iterable[tuple[Lesson, Floats]]) -> float:
-    """Return the lowest of ``chain.fit.SURE`` above which enough names are right.
+def temperature_of(answers: Sequence[Answer]) -> float:
+    """Return which of ``TEMPERATURES`` leaves least surprise at the right rivals."""
 
-    ``answers`` are lessons with the chances of their rivals, (k,).
-    """
+    def surprise(temperature: float) -> float:
+        right = [
+            cooled(chances, temperature)[lesson.right].sum()
+            for lesson, chances in answers
+            if lesson.right.any()
+        ]
+        return float(-np.log(right).sum())
+
+    return min(TEMPERATURES, key=surprise)
+
+
+def sure_of(answers: Iterable[Answer], temperature: float) -> float:
+    """Return the lowest of ``chain.fit.SURE`` above which enough names are right."""
     rows = []
     for lesson, chances in answers:
-        named, shares = decided(lesson.rivals, chances)
+        named = decided(lesson.rivals, chances)
+        shares = shares_of(lesson.rivals, cooled(chances, temperature))
         confidence = np.median(shares[np.arange(len(named)), named])
         best = int((lesson.rivals.levels == named).all(axis=1).argmax())
         rows.append((confidence, lesson.hits[best], lesson.truths))

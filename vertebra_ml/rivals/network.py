@@ -1,8 +1,8 @@
 """A residual 1-D convolution network over a column, plain numpy: forwards and backwards.
 
-Each candidate is seen with its neighbours 1, 2 and 4 up and down (He et al. 2016, doi
-10.1109/CVPR.2016.90; spread filters: Yu & Koltun 2016, arXiv 1511.07122) and with the mean of its
-column, and gets a word for each level and station. A rival's weight is a share of the chain's
+Each candidate is seen with its neighbours 1, 2 and 4 up and down, again and again (He et al. 2016,
+doi 10.1109/CVPR.2016.90; spread filters: Yu & Koltun 2016, arXiv 1511.07122), and with the mean of
+its column, and gets a word for each level and station. A rival's weight is a share of the chain's
 logarithm, its build's word and the words of its candidates.
 """
 
@@ -22,7 +22,7 @@ from vertebra_ml.rivals.inputs import INPUTS
 Reals = NDArray[Any]
 Weights = Mapping[str, Reals]
 
-SPREADS: Final = (1, 2, 4)
+SPREADS: Final = (1, 2, 4, 1, 2, 4, 1, 2)
 CHANNELS: Final = 40
 SHARE: Final = 3.0
 """Words are divided by it: a column has many, which say much the same."""

@@ -19,17 +19,17 @@ from vertebra_ml.rivals.inputs import (
 )  # fmt: skip
 from vertebra_ml.rivals.network import Reals, Weights, backward, begin, forward
 
-ROUNDS: Final = 24
+ROUNDS: Final = 72
 BATCH: Final = 64
 RATE: Final = 3e-3
 WARM_UP: Final = 30
 """Steps over which the rate grows to its full size, to fall as a cosine."""
-DECAY: Final = 0.02
+DECAY: Final = 0.3
 MOMENTUM, MOMENTUM_SQUARES = 0.9, 0.99
 SLOPE_MAX: Final = 1.0
 """Longest slope, over all weights together, that one step follows."""
 DROP: Final = 0.2
-SECOND: Final = 0.3
+SECOND: Final = 1.0
 SCALE_SD: Final = 0.04
 JITTER: Final = 0.12
 """SD on each scaled input; of logits another 0.1 common to a column."""

@@ -17,6 +17,7 @@ from vertebra_ml.rivals.network import LEVEL, Reals, Weights, begin
 SHIPPED: Final = Path(__file__).with_name("weights.npz")
 KEPT: Final = np.float16
 """Weights are rounded to it, which halves the file."""
+TOLD: Final = ("sure", "temperature", "source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,13 @@ class Networks:
     ----------
     seeds : the weights of each.
     sure : the least probability of a name that may be trusted.
+    temperature : what the logarithms of chances are divided by before they are told.
     source : what they were taught with, and its licence.
     """
 
     seeds: tuple[Weights, ...]
     sure: float
+    temperature: float
     source: str
 
 
@@ -50,7 +53,7 @@ def packed(networks: Networks) -> bytes:
         name: np.stack([weights[name] for weights in networks.seeds]).astype(KEPT)
         for name in sorted(networks.seeds[0])
     }
-    arrays |= {"sure": np.array(networks.sure), "source": np.array(networks.source)}
+    arrays |= {name: np.array(getattr(networks, name)) for name in TOLD}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # dates of 1980: no clock in it
     return buffer.getvalue()
@@ -67,7 +70,7 @@ def load(path: Path) -> Networks:
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _unlike(path, f"no readable weights ({error})") from None
     wanted = rounded(begin(np.random.default_rng(0)))
-    if set(arrays) != {*wanted, "sure", "source"}:
+    if set(arrays) != {*wanted, *TOLD}:
         raise _unlike(path, "arrays of other names")
     count = len(np.atleast_1d(arrays["trust"]))
     for name, like in wanted.items():
@@ -80,14 +83,20 @@ def load(path: Path) -> Networks:
             raise _unlike(path, f"{name} of shape {value.shape}, {value.dtype}, or not finite")
     if not count:
         raise _unlike(path, "no network")
-    sure = arrays["sure"]
-    if sure.shape != () or sure.dtype.kind != "f" or not 0 <= float(sure) <= 1:
+    if not 0 <= _number(arrays["sure"]) <= 1:
         raise _unlike(path, "no probability under sure")
+    if not 0 < _number(arrays["temperature"]) < np.inf:
+        raise _unlike(path, "no number above 0 under temperature")
     seeds = tuple(
         {name: arrays[name][number].astype(np.float32) for name in wanted}
         for number in range(count)
     )
-    return Networks(seeds, float(sure), str(arrays["source"]))
+    sure, temperature = float(arrays["sure"]), float(arrays["temperature"])
+    return Networks(seeds, sure, temperature, str(arrays["source"]))
+
+
+def _number(value: Reals) -> float:
+    return float(value) if value.shape == () and value.dtype.kind == "f" else np.nan
 
 
 @cache
