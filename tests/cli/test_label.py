@@ -137,3 +137,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     status, _, errors = run(tmp_path / "one.json", "--out", tmp_path / "file" / "out")
     assert status == 1
     assert errors.startswith("error: ")
+
+
+def test_help_shows_a_file_whole() -> None:
+    words = " ".join(run("--help")[1].split())
+    for part in ('"world_space": [x, y, z]', "[cervical, thoracic, lumbar]"):
+        assert part in words  # what looks like markup is not eaten

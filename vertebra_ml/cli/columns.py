@@ -21,7 +21,7 @@ def label(
     keypoints: Keypoints,
     out: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("labelled"),
 ) -> None:
-    """Name vertebrae that were found but not named: candidates of a spine to C1..L6.
+    r"""Name vertebrae that were found but not named: candidates of a spine to C1..L6.
 
     An example, for all spines of a folder:
 
@@ -29,8 +29,8 @@ def label(
 
     A file is a list of keypoints in DICOM's LPS mm, in any order, some missing, some surplus:
 
-      [{"coordinates": {"world_space": [x, y, z]}, "type": {"keypoint_type": "body",
-      "spine_segment_probabilities": [cervical, thoracic, lumbar]}}, ...]
+      [{"coordinates": {"world_space": \[x, y, z]}, "type": {"keypoint_type": "body",
+      "spine_segment_probabilities": \[cervical, thoracic, lumbar]}}, ...]
 
     keypoint_type is body, or left or right for a pedicle. Probabilities and pedicles may lack.
 
