@@ -89,6 +89,8 @@ BAD: dict[str, tuple[object, str]] = {
     "empty": ([], "a JSON list without a direction"),
     "no direction": ([entry()], "the direction None"),
     "a direction of two": ([{"direction": ["P", "I"]}, entry()], r"the direction \['P', 'I'\]"),
+    "a number for a direction": ([{"direction": 3.5}, entry()], "the direction 3.5"),
+    "null for a direction": ([{"direction": None}, entry()], "the direction None"),
     "a direction twice": ([{"direction": ["P", "I", "A"]}], "the direction"),
     "an unknown label": ([SAMPLE[0], entry(), entry(31)], "label 31 at .* in entry 3"),
     "a label of 0": ([SAMPLE[0], entry(0)], "label 0"),

@@ -108,7 +108,7 @@ def read_centroids(path: Path, scan: Path, *, voxels_max: int) -> Truth:
     grid = Volume(np.broadcast_to(np.int16(0), shape), affine)
     try:
         turned = grid.reorient("".join(map(str, entries[0].get("direction", ""))))
-    except GeometryError:
+    except (GeometryError, TypeError):
         raise _unlike(path, f"the direction {entries[0].get('direction')!r}"[:80]) from None
     read = [_centroid(path, number, entry) for number, entry in enumerate(entries[1:], start=2)]
     voxels = [pair for pair in read if pair is not None]
