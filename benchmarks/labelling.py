@@ -148,20 +148,23 @@ def _shares(alone: Measured, rivals: Measured) -> list[str]:
         "|---|---:|---:|---:|",
     ]
     for name in _rates(alone.tally):
-        ways = [_rates(way.tally)[name] for way in (alone, rivals)]
-        told = " | ".join(f"{good} of {every}: {good / every:.2%}" for good, every in ways)
+        told = _told(name, alone.tally, rivals.tally)
         wanted = f"{BOUNDS[name]:.0%}" if name in BOUNDS else ""
         lines.append(f"| {name} | {told} | {wanted} |")
     apart = alone.tally.spines - alone.sound.spines
     for name in BOUNDS:
-        ways = [_rates(way.sound)[name] for way in (alone, rivals)]
-        told = " | ".join(f"{good} of {every}: {good / every:.2%}" for good, every in ways)
+        told = _told(name, alone.sound, rivals.sound)
         lines.append(f"| {name}, without {apart} spines whose truth is contradicted | {told} | |")
     times = " | ".join(_milliseconds(way.tally.seconds) for way in (alone, rivals))
     return [
         *lines,
         f"| processor ms a spine: mean, 99 % below | {times} | {MILLISECONDS_MAX:.0f} |",
     ]
+
+
+def _told(name: str, *tallies: Tally) -> str:
+    rates = [_rates(tally)[name] for tally in tallies]
+    return " | ".join(f"{good} of {every}: {good / every:.2%}" for good, every in rates)
 
 
 def _milliseconds(seconds: Iterable[float]) -> str:
